@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hrnet_tf.checkpoints.to_torch import export_checkpoint
     from hrnet_tf.models.functional import HRNetModel
     from hrnet_tf.models.trunk import spec_of
-    from hrnet_tf.networks import HRNet, HRNetBackbone, SimpleBaseline
+    from hrnet_tf.networks import Baseline, HRNet, HRNetBackbone
     from hrnet_tf.runs.pruning import Plan
     from hrnet_tf.runs.ranking import Ranking
     from hrnet_tf.runs.run import Run
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from training.tasks.pose.targets import heatmap_targets
 
 __all__ = [
+    "Baseline",
     "BenchmarkResult",
     "CocoBoxes",
     "CocoKeypoints",
@@ -66,7 +67,6 @@ __all__ = [
     "Ranking",
     "ResidualBlock",
     "Run",
-    "SimpleBaseline",
     "TFLiteModel",
     "__version__",
     "benchmark",
@@ -94,6 +94,7 @@ __all__ = [
 __version__ = "0.2.0"
 
 _MODULES = {  # of the names that are imported when they are first used
+    "Baseline": "hrnet_tf.networks",
     "BenchmarkResult": "mobile_eval.benchmark.interleaved",
     "CocoBoxes": "training.data.datasets",
     "CocoKeypoints": "training.data.datasets",
@@ -112,7 +113,6 @@ _MODULES = {  # of the names that are imported when they are first used
     "Ranking": "hrnet_tf.runs.ranking",
     "ResidualBlock": "hrnet_tf.spec.units",
     "Run": "hrnet_tf.runs.run",
-    "SimpleBaseline": "hrnet_tf.networks",
     "TFLiteModel": "mobile_eval.runtime.tflite_model",
     "benchmark": "mobile_eval.benchmark.interleaved",
     "build_model": "hrnet_tf.api.training_runs",

@@ -1,4 +1,4 @@
-"""The models of the package by name: `HRNet`, `SimpleBaseline`, and `HRNetBackbone` for a head of the user's own."""
+"""The models of the package by name: `HRNet`, `Baseline`, and `HRNetBackbone` for a head of the user's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hrnet_tf.models.build import build_model
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.baseline import SimpleBaselineSpec
+from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.network import PYRAMID, HRNetSpec
 from hrnet_tf.spec.presets import InputSize, customized, preset
 from mobile_eval.errors import HRNetError
@@ -67,7 +67,7 @@ class HRNet:
         """
         spec = _preset(name, input_size, outputs, **sizes)
         if not isinstance(spec, HRNetSpec):
-            raise HRNetError(f"`name`: {spec.name} is no HRNet; use SimpleBaseline")
+            raise HRNetError(f"`name`: {spec.name} is no HRNet; use Baseline")
         return spec
 
     @staticmethod
@@ -94,22 +94,22 @@ class HRNet:
         return model
 
 
-class SimpleBaseline:
-    """A functional Keras model of a SimpleBaseline (Xiao et al., arXiv 1804.06208), which HRNets are compared with.
+class Baseline:
+    """A functional Keras model of a network that HRNets are compared with, such as SimpleBaseline or a ResNet.
 
     Args:
-        name: Name of a preset: "simple-baseline-r50", "simple-baseline-r101" or "simple-baseline-r152".
-        input_size: (height, width) of the images in pixels, one number for both, or "256x192"; None for 256x192.
-        outputs: Number of key points; None for 17.
+        name: Name of a preset, such as "simple-baseline-r50" or "resnet-50"; `list_presets` lists them.
+        input_size: (height, width) of the images in pixels, one number for both, or "256x192"; None for that of the preset.
+        outputs: Number of key points or classes; None for that of the preset.
 
     Returns:
-        A model from normalized float32 images (N, H, W, 3) to heatmaps (N, H/4, W/4, outputs).
+        A model from normalized float32 images (N, H, W, 3) to the outputs that an HRNet for the same task has.
 
     Raises:
-        HRNetError: There is no such preset, it is no SimpleBaseline, or the network cannot have such a size.
+        HRNetError: There is no such preset, it is an HRNet, or the network cannot have such a size.
 
     Example:
-        >>> SimpleBaseline("simple-baseline-r50", outputs=5).output_shape  # doctest: +SKIP
+        >>> Baseline("simple-baseline-r50", outputs=5).output_shape  # doctest: +SKIP
         (None, 64, 48, 5)
     """
 
@@ -117,24 +117,24 @@ class SimpleBaseline:
         return build_model(cls.preset(name, input_size, outputs))
 
     @staticmethod
-    def preset(name: str, input_size: InputSize | None = None, outputs: int | None = None) -> SimpleBaselineSpec:
+    def preset(name: str, input_size: InputSize | None = None, outputs: int | None = None) -> BaselineSpec:
         """Return the spec of a preset, with another input size or number of outputs.
 
         Args:
             name: Name of a preset.
             input_size: (height, width) in pixels, one number for both, or "256x192".
-            outputs: Number of key points.
+            outputs: Number of key points or classes.
 
         Raises:
-            HRNetError: There is no such preset, it is no SimpleBaseline, or the network cannot have such a size.
+            HRNetError: There is no such preset, it is an HRNet, or the network cannot have such a size.
 
         Example:
-            >>> SimpleBaseline.preset("simple-baseline-r50", outputs=5).classes
+            >>> Baseline.preset("simple-baseline-r50", outputs=5).classes
             5
         """
         spec = _preset(name, input_size, outputs)
-        if not isinstance(spec, SimpleBaselineSpec):
-            raise HRNetError(f"`name`: {spec.name} is no SimpleBaseline; use HRNet")
+        if not isinstance(spec, BaselineSpec):
+            raise HRNetError(f"`name`: {spec.name} is an HRNet; use HRNet")
         return spec
 
 

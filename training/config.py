@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
 COSINE, STEP, POLY = SCHEDULES = ("cosine", "step", "poly")
-ADAM, SGD = OPTIMIZERS = ("adam", "sgd")
+ADAM, SGD, RMSPROP = OPTIMIZERS = ("adam", "sgd", "rmsprop")
 LAST, BEST = KEEP = ("last", "best")
 MAX_EPOCHS = 1_000_000
 SEEDS = 2**32  # numpy's seeds are below it
@@ -62,8 +62,8 @@ class DataConfig:
 class ScheduleConfig:
     """How long is trained, and the learning rate over that time.
 
-    The schedule cosine rises linearly over `warmup_epochs` and falls along a cosine to zero. step divides by ten at each of
-    `lr_milestones`. poly falls to zero as (1 - progress)^0.9.
+    The schedule cosine rises linearly over `warmup_epochs` and falls along a cosine to zero. step multiplies by `lr_factor` at
+    each of `lr_milestones`. poly falls to zero as (1 - progress)^0.9.
     """
 
     epochs: int = option(1, "Number of epochs.", minimum=1, panel=SCHEDULE)
@@ -71,11 +71,13 @@ class ScheduleConfig:
     lr_schedule: str = option(COSINE, "Learning rate schedule: cosine, step or poly.", panel=SCHEDULE, choices=SCHEDULES)
     warmup_epochs: float = option(1.0, "Linear warm-up in epochs (cosine only).", panel=SCHEDULE)
     lr_milestones: tuple[int, ...] = option(
-        (), "Epochs that divide the learning rate by 10 (step only), such as 170,200.", panel=SCHEDULE
+        (), "Epochs after which the learning rate is multiplied by the factor (step only), such as 170,200.", panel=SCHEDULE
     )
 
+    lr_factor: float = option(0.1, "Factor of the learning rate at each milestone (step only).", panel=SCHEDULE)
+
     def __post_init__(self) -> None:
-        check_positive(self, "epochs", "learning_rate")
+        check_positive(self, "epochs", "learning_rate", "lr_factor")
         check_not_negative(self, "warmup_epochs")
         check_choice(self, "lr_schedule", SCHEDULES)
         if self.epochs > MAX_EPOCHS:
@@ -85,7 +87,7 @@ class ScheduleConfig:
 
     def _check_milestones(self) -> None:
         if not self.lr_milestones:
-            raise HRNetError("`lr_schedule` step needs `lr_milestones`, the epochs at which the learning rate is divided by ten")
+            raise HRNetError("`lr_schedule` step needs `lr_milestones`, the epochs after which the learning rate falls")
         epochs = (0, *self.lr_milestones, self.epochs)
         if any(before >= after for before, after in itertools.pairwise(epochs)):
             raise HRNetError(
@@ -98,7 +100,9 @@ class ScheduleConfig:
 class OptimizerConfig:
     """The optimizer. `weight_decay` is decoupled: the fraction of a kernel that a step at learning rate 1 takes away."""
 
-    optimizer: str = option(ADAM, "Optimizer; sgd has momentum 0.9.", panel=OPTIMIZATION, choices=OPTIMIZERS)
+    optimizer: str = option(
+        ADAM, "Optimizer; sgd has momentum 0.9, rmsprop averages over 100 steps.", panel=OPTIMIZATION, choices=OPTIMIZERS
+    )
     weight_decay: float = option(0.0, "Decoupled weight decay of kernels.", panel=OPTIMIZATION)
     accumulate: int = option(1, "Gradient accumulation steps (adam only).", minimum=1, panel=OPTIMIZATION)
     ema: float = option(0.0, "Momentum of the average of the weights to validate and save, as 0.999.", panel=OPTIMIZATION)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.baselines.base import BaselineSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.options import listed
@@ -24,7 +25,7 @@ from training.tasks.registry import recipe_folder, settings_class, training_task
 
 COMMON = (
     "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "lr_schedule", "warmup_epochs", "lr_milestones",
-    "link_dropout", "elastic", "precision", "accumulate", "ema",
+    "lr_factor", "link_dropout", "elastic", "precision", "accumulate", "ema",
 )  # fmt: skip
 TEACHER_WEIGHT = 0.5  # `distill_weight` of a training with a teacher, unless it is set
 # What PyYAML raises besides its own errors, for values such as `!!bool x`, `!!timestamp x` and 2001-99-99.
@@ -45,6 +46,8 @@ def recipe_names(task: str) -> list[str]:
 
 def default_recipe(spec: Network) -> str | None:
     """Return the name of the recipe that a network is trained with if none is named; None if its task has no recipe for it."""
+    if isinstance(spec, BaselineSpec):
+        return spec.recipe
     recipe = training_task(spec.task).recipe
     return recipe(spec) if recipe else None
 

@@ -69,10 +69,10 @@ def check_data(data: object, task: str, user: str) -> None:
 
 def check_spec(spec: object) -> None:
     """Raise HRNetError unless `spec` is the spec of a network."""
-    from hrnet_tf.spec.baseline import SimpleBaselineSpec
+    from hrnet_tf.spec.baselines.base import BaselineSpec
     from hrnet_tf.spec.network import HRNetSpec
 
-    if not isinstance(spec, HRNetSpec | SimpleBaselineSpec):
+    if not isinstance(spec, HRNetSpec | BaselineSpec):
         raise HRNetError(
             f"`spec` must be a spec such as HRNet.preset('pose-w32'), got {type(spec).__name__}; that of a model is `model.spec`"
         )

@@ -23,6 +23,8 @@ CLASSES = {
     "StemPadding": "hrnet_tf.models.layers",
     "Upsampling": "hrnet_tf.models.layers",
     "UnbiasedBatchNormalization": "hrnet_tf.models.layers",
+    "AdaptiveMean": "hrnet_tf.models.baselines.resampling",
+    "Resize": "hrnet_tf.models.baselines.resampling",
     "UnitGate": "hrnet_tf.models.gates",
     "HardConcreteGate": "hrnet_tf.models.gates",
     "Proposals": "hrnet_tf.models.detection.proposals",

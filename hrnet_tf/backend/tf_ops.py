@@ -56,15 +56,17 @@ def shape(x: Tensor) -> tuple[int | Tensor, ...]:
 
 
 def _resize(images: Tensor, size: Sequence[int], interpolation: str) -> Tensor:
-    """Upsample images (N, H, W, C) by integer factors, in a form that TFLite, QAT and the Edge TPU accept.
+    """Upsample images (N, H, W, C), in a form that TFLite, QAT and the Edge TPU accept.
 
-    `tf.image.resize` computes the same values. Its nearest interpolation also has half-pixel centers, for which TFLite has a
-    version of RESIZE_NEAREST_NEIGHBOR that Edge TPU compilers refuse.
+    `tf.image.resize` computes the same values, except for "aligned", bilinear with the corners in one place. Its nearest
+    interpolation also has half-pixel centers, for which TFLite has a version of RESIZE_NEAREST_NEIGHBOR that Edge TPU compilers
+    refuse.
     """
     if interpolation == "nearest":
         return tf.raw_ops.ResizeNearestNeighbor(images=images, size=size)
-    resized = tf.raw_ops.ResizeBilinear(images=images, size=size, half_pixel_centers=True)  # always float32
-    return tf.cast(resized, images.dtype)
+    aligned = interpolation == "aligned"
+    resized = tf.raw_ops.ResizeBilinear(images=images, size=size, align_corners=aligned, half_pixel_centers=not aligned)
+    return tf.cast(resized, images.dtype)  # it is always float32
 
 
 class _SeedGenerator:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.checkpoints.infer_spec import (
-    RESNET_CLASSIFICATION,
-    SIMPLE_BASELINE,
-    TRUNK,
-    classes_of,
-    infer_network,
-    kind_of,
-)
-from hrnet_tf.checkpoints.layer_names import has_counters, official_names
-from hrnet_tf.checkpoints.layout import Entry, entries, to_variable
-from hrnet_tf.checkpoints.torch_reader import AnyArray, Arrays, read_checkpoint
+from hrnet_tf.checkpoints.baselines.loading import load_baseline
+from hrnet_tf.checkpoints.baselines.registry import find_layout
+from hrnet_tf.checkpoints.entry import converted, official_shape
+from hrnet_tf.checkpoints.infer_spec import TRUNK, classes_of, infer_network, kind_of
+from hrnet_tf.checkpoints.layer_names import has_counters, official_names, unwrapped
+from hrnet_tf.checkpoints.layout import entries
+from hrnet_tf.checkpoints.report import ImportReport
+from hrnet_tf.checkpoints.torch_reader import Arrays, read_checkpoint
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
@@ -31,36 +26,10 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, complete_folder, write_json
 
 NORM_SCALE_FLOOR = 1e-5  # InPlaceABN scales by |gamma| + this
-MAX_LISTED = 5  # names in a line of the report
 HEADS = (
     "final_layer.", "last_layer.", "head.", "incre_modules.", "downsamp_modules.", "classifier.", "neck.", "rpn_head.",
-    "bbox_head.", "deconv_layers.",
+    "bbox_head.",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ImportReport:
-    """What an import did with the entries of a checkpoint.
-
-    Attributes:
-        model: Name of the network.
-        loaded: Official names of the entries that were loaded.
-        missing: Entries that the network has but the checkpoint has not; they keep their initial weights.
-        unexpected: Entries that the checkpoint has but the network has not; they are ignored.
-        notes: Remarks.
-    """
-
-    model: str
-    loaded: tuple[str, ...]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        lines = [f"{self.model}: {len(self.loaded)} entries loaded"]
-        lines.append(_summary("missing, initial weights kept", self.missing))
-        lines.append(_summary("unexpected, ignored", self.unexpected))
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
 def import_checkpoint(
@@ -73,7 +42,7 @@ def import_checkpoint(
 ) -> tuple[Run, ImportReport]:
     """Import a checkpoint as a run, with its report in import.json.
 
-    An ImageNet classification checkpoint can also initialize a network of another task, whose head keeps its initial weights.
+    An ImageNet classification checkpoint can also initialize the trunk of another network, whose head keeps its initial weights.
 
     Args:
         path: The checkpoint, see `read_checkpoint`.
@@ -142,9 +111,16 @@ def load_into_network(
     Returns:
         The network, its weights, and the report.
     """
+    plain = unwrapped(raw)
+    layout = find_layout(plain)
+    if layout is not None:
+        _check_values(plain)
+        return load_baseline(layout, plain, model)
     arrays = official_names(raw)
     _check_values(arrays)
     kind = kind_of(arrays)
+    if model is not None and not isinstance(model, HRNetSpec):
+        raise HRNetError(f"the checkpoint is of an HRNet for {kind}, but `model` is {model.name}; omit `model` to infer it")
     only_trunk = model is not None and _has_only_trunk(kind, model)
     spec = _network(arrays, kind, model, only_trunk=only_trunk)
     notes = []
@@ -166,25 +142,19 @@ def _check_values(arrays: Arrays) -> None:
                 raise HRNetError(f"{name} has values that are not finite (NaN or infinity)")
 
 
-def _has_only_trunk(kind: str, model: Network) -> bool:
+def _has_only_trunk(kind: str, model: HRNetSpec) -> bool:
     """Whether a checkpoint of that kind initializes only the trunk of a network, as ImageNet's do."""
-    if isinstance(model, HRNetSpec):
-        return kind == TRUNK or (kind == "classification" and model.head_kind != "classification")
-    return kind == RESNET_CLASSIFICATION
+    return kind == TRUNK or (kind == "classification" and model.head_kind != "classification")
 
 
-def _network(arrays: Arrays, kind: str, model: Network | None, *, only_trunk: bool) -> Network:
+def _network(arrays: Arrays, kind: str, model: HRNetSpec | None, *, only_trunk: bool) -> HRNetSpec:
     """The network to load into: `model` with the classes of the checkpoint, or the inferred one."""
     if model is None:
         return infer_network(arrays)
     if only_trunk:
         return model
-    if isinstance(model, HRNetSpec):
-        expected, fits = model.task, TASK_HEADS.get(kind) == model.head_kind
-    else:
-        expected, fits = SIMPLE_BASELINE, kind == SIMPLE_BASELINE
-    if not fits:
-        raise HRNetError(f"the checkpoint is for {kind}, but `model` {model.name} is for {expected}; omit `model` to infer it")
+    if TASK_HEADS.get(kind) != model.head_kind:
+        raise HRNetError(f"the checkpoint is for {kind}, but `model` {model.name} is for {model.task}; omit `model` to infer it")
     return dataclasses.replace(model, classes=classes_of(arrays, kind))
 
 
@@ -195,36 +165,17 @@ def _fill(spec: Network, arrays: Arrays, *, only_trunk: bool, notes: tuple[str, 
     for entry in entries(spec):
         is_skipped = only_trunk and entry.name.startswith(HEADS)
         if entry.name in arrays and not is_skipped:
-            weights[entry.variable] = _converted(entry, arrays[entry.name], weights[entry.variable].shape)
+            weights[entry.variable] = converted(entry, arrays[entry.name], weights[entry.variable].shape)
             loaded.append(entry.name)
         elif entry.optional or is_skipped:
             missing.append(entry.name)
         else:
-            shape = _official_shape(weights[entry.variable].shape)
+            shape = official_shape(entry, weights[entry.variable].shape)
             raise HRNetError(f"the checkpoint has no {entry.name}, expected with shape {shape} for {spec.name}")
     unexpected = sorted(set(arrays) - set(loaded))
     return weights, ImportReport(spec.name, tuple(loaded), tuple(missing), tuple(unexpected), notes)
 
 
-def _converted(entry: Entry, array: AnyArray, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    if tuple(array.shape) != _official_shape(shape):
-        raise HRNetError(f"{entry.name} has shape {tuple(array.shape)}, expected {_official_shape(shape)}")
-    if array.dtype.kind not in "fiu":
-        raise HRNetError(f"{entry.name} has dtype {array.dtype}, expected numbers")
-    return np.ascontiguousarray(to_variable(entry, array.astype(np.float32)))
-
-
-def _official_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    if len(shape) == 4:
-        return shape[3], shape[2], shape[0], shape[1]
-    return tuple(reversed(shape))
-
-
 def _without_inplace_abn(arrays: Arrays) -> Arrays:
     norms = {name.removesuffix("running_var") + "weight" for name in arrays if name.endswith("running_var")}
     return {name: np.abs(array) + NORM_SCALE_FLOOR if name in norms else array for name, array in arrays.items()}
-
-
-def _summary(what: str, names: tuple[str, ...]) -> str:
-    listed = ", ".join(names[:MAX_LISTED]) + (", ..." if len(names) > MAX_LISTED else "")
-    return f"{len(names)} {what}" + (f": {listed}" if names else "")

@@ -21,7 +21,6 @@ IGNORED = re.compile(r"(.*\.)?num_batches_tracked|loss\..*")
 
 _COMMON = [
     (r"backbone\.(.*)", r"\1"),
-    (r"(?:keypoint_head|head)\.(deconv_layers\..*)", r"\1"),
     (r"decode_head\.convs\.0\.conv\.(.*)", r"last_layer.0.\1"),
     (r"decode_head\.convs\.0\.bn\.(.*)", r"last_layer.1.\1"),
     (r"decode_head\.conv_seg\.(.*)", r"last_layer.3.\1"),
@@ -42,26 +41,36 @@ _LANDMARKS = [  # mmpose's head with convolutions before the last one
 _POSE = [(r"(?:keypoint_head|head)\.final_layer\.(.*)", r"final_layer.\1")]
 
 
-def official_names(arrays: Arrays) -> Arrays:
-    """Rename the arrays of a checkpoint to the official names; wrappers, counters and losses are dropped.
+def unwrapped(arrays: Arrays) -> Arrays:
+    """Return the arrays of a checkpoint without the names of wrappers, and without counters and losses.
 
     Raises:
         HRNetError: If two entries get the same name, as in a checkpoint with both weights and their average.
     """
-    unwrapped: Arrays = {}
+    plain: Arrays = {}
     original_names: dict[str, str] = {}
     for name, array in arrays.items():
         stripped = _without_wrappers(name)
         if IGNORED.fullmatch(stripped):
             continue
-        if stripped in unwrapped:
+        if stripped in plain:
             raise HRNetError(
                 f"the checkpoint has two networks, with {original_names[stripped]} and {name}: save one of them alone"
             )
-        unwrapped[stripped], original_names[stripped] = array, name
-    has_mix_layers = any(name.startswith("head.conv_layers.") for name in unwrapped)
+        plain[stripped], original_names[stripped] = array, name
+    return plain
+
+
+def official_names(arrays: Arrays) -> Arrays:
+    """Rename the arrays of a checkpoint of an HRNet to the official names.
+
+    Raises:
+        HRNetError: If two entries get the same name, as in a checkpoint with both weights and their average.
+    """
+    arrays = unwrapped(arrays)
+    has_mix_layers = any(name.startswith("head.conv_layers.") for name in arrays)
     rules = _COMMON + (_LANDMARKS if has_mix_layers else _POSE)
-    return _background_first({_rename(name, rules): array for name, array in unwrapped.items()})
+    return _background_first({_rename(name, rules): array for name, array in arrays.items()})
 
 
 def has_counters(arrays: Arrays) -> bool:

@@ -8,69 +8,24 @@ j the source.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-import numpy as np
-
-from hrnet_tf.checkpoints.torch_reader import AnyArray
+from hrnet_tf.checkpoints.baselines.registry import official_layout
+from hrnet_tf.checkpoints.entry import Entry, norm_entries
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
+from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.network import FIRST_STAGE, HRNetSpec
 from hrnet_tf.spec.units import BranchModule, FusionLink
-from mobile_eval.tasks.detection.constants import POOLED_SIZE, PYRAMID_LEVELS
-
-BATCH_NORM_PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An array of a checkpoint.
-
-    Attributes:
-        name: Its official name.
-        variable: Its name in this package.
-        optional: Whether some code bases omit it (a bias).
-        flattened: Whether it is a dense kernel on flattened maps, which are channels-first there and channels-last here.
-        per_class: For the outputs of a detector, the number of rows per class; the background is first there and last here.
-    """
-
-    name: str
-    variable: str
-    optional: bool = False
-    flattened: bool = False
-    per_class: int = 0
+from mobile_eval.tasks.detection.constants import PYRAMID_LEVELS
 
 
 def entries(spec: Network) -> list[Entry]:
-    """Return all entries of a network's official checkpoint, in the order of the network."""
-    if isinstance(spec, SimpleBaselineSpec):
-        return list(_simple_baseline(spec))
-    return [*_trunk(spec), *_head(spec)]
+    """Return all entries of a network's official checkpoint, in the order of the network.
 
-
-def to_variable(entry: Entry, array: AnyArray) -> AnyArray:
-    """Transpose an array from PyTorch's order of axes to Keras's.
-
-    Kernels of convolutions go from (O, I, H, W) to (H, W, I, O), of transposed ones from (I, O, H, W) to (H, W, O, I), and of
-    dense layers from (O, I) to (I, O).
+    Those of networks that HRNet is compared with are in `hrnet_tf.checkpoints.baselines`.
     """
-    array = np.roll(array, -entry.per_class, axis=0) if entry.per_class else array
-    if array.ndim == 4:
-        return array.transpose(2, 3, 1, 0)
-    if entry.flattened:
-        size = POOLED_SIZE
-        return array.reshape(len(array), -1, size, size).transpose(2, 3, 1, 0).reshape(-1, len(array))
-    return array.T
-
-
-def from_variable(entry: Entry, array: AnyArray) -> AnyArray:
-    """Transpose an array from Keras's order of axes to PyTorch's, the inverse of `to_variable`."""
-    if array.ndim == 4:
-        return array.transpose(3, 2, 0, 1)
-    if entry.flattened:
-        size = POOLED_SIZE
-        return array.reshape(size, size, -1, array.shape[1]).transpose(3, 2, 0, 1).reshape(array.shape[1], -1)
-    return np.roll(array.T, entry.per_class, axis=0) if entry.per_class else array.T
+    if isinstance(spec, BaselineSpec):
+        return official_layout(spec).entries(spec)
+    return [*_trunk(spec), *_head(spec)]
 
 
 def _conv(name: str, variable: str, *, bias: bool = False, optional: bool = False) -> Iterator[Entry]:
@@ -83,8 +38,7 @@ def _conv(name: str, variable: str, *, bias: bool = False, optional: bool = Fals
 def _unit(conv: str, norm: str, variable: str, index: int = 1, *, bias: bool = False) -> Iterator[Entry]:
     """A convolution and its BatchNorm. A bias is optional, because BatchNorm can replace it."""
     yield from _conv(conv, f"{variable}_conv{index}", bias=bias, optional=True)
-    for official, keras_name in BATCH_NORM_PARTS.items():
-        yield Entry(f"{norm}.{official}", f"{variable}_bn{index}/{keras_name}")
+    yield from norm_entries(norm, f"{variable}_bn{index}")
 
 
 def _block(name: str, variable: str, convolutions: int, *, shortcut: bool = False) -> Iterator[Entry]:
@@ -169,14 +123,3 @@ def _detector() -> Iterator[Entry]:
     for official, variable, rows in (("fc_cls", "box_head_logits", 1), ("fc_reg", "box_head_deltas", 4)):
         yield Entry(f"bbox_head.{official}.weight", f"{variable}/kernel", per_class=rows)
         yield Entry(f"bbox_head.{official}.bias", f"{variable}/bias", per_class=rows)
-
-
-def _simple_baseline(spec: SimpleBaselineSpec) -> Iterator[Entry]:
-    """torchvision's names for the ResNet, and a Sequential of three times deconvolution, BatchNorm and ReLU."""
-    yield from _unit("conv1", "bn1", "stem")
-    for stage, blocks in enumerate(RESNET_BLOCKS[spec.depth], 1):
-        for block in range(blocks):
-            yield from _block(f"layer{stage}.{block}", f"stage{stage}_block{block}", 3, shortcut=block == 0)
-    for step in range(3):
-        yield from _unit(f"deconv_layers.{3 * step}", f"deconv_layers.{3 * step + 1}", f"deconvolution{step + 1}")
-    yield from _conv("final_layer", "head_heatmaps", bias=True)

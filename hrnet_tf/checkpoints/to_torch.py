@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from hrnet_tf.backend.types import KerasModel, Weights
-from hrnet_tf.checkpoints.layout import Entry, entries, from_variable
+from hrnet_tf.checkpoints.baselines.registry import official_layout
+from hrnet_tf.checkpoints.entry import Entry, from_variable
+from hrnet_tf.checkpoints.layout import entries
 from hrnet_tf.checkpoints.torch_reader import Arrays
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.slicing import Slicing
@@ -17,6 +20,7 @@ from hrnet_tf.models.trunk import is_quantized, spec_of
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights
 from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.network import PYRAMID, HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
@@ -51,7 +55,7 @@ def export_checkpoint(model: KerasModel, path: Path | str, *, layout: str = "off
     """Write the weights of a Keras model to a checkpoint of the official repositories, see `export_run`.
 
     Args:
-        model: A model of `HRNet` or `SimpleBaseline`, with the head of the package.
+        model: A model of `HRNet` or `Baseline`, with the head of the package.
         path: A .safetensors, .npz or .pth file.
         layout: Whose names to use; only "official".
 
@@ -94,28 +98,37 @@ def official_arrays(spec: Network, weights: Weights) -> Arrays:
     Returns:
         Arrays in PyTorch's order of axes by their official names, with a counter of batches for each BatchNorm.
     """
-    full = spec.full() if isinstance(spec, HRNetSpec) else spec
-    if isinstance(spec, HRNetSpec) and spec.outputs != spec.full().outputs:
+    if isinstance(spec, BaselineSpec):
+        table = official_layout(spec).entries(spec, auxiliary=True)
+        return _with_counters({entry.name: (entry, weights[entry.variable]) for entry in table if entry.variable in weights})
+    full = spec.full()
+    if spec.outputs != full.outputs:
         raise HRNetError(f"the head of {spec.name} reads branch {spec.outputs[0]}, which the layout cannot express")
-    table = entries(full)
     present = {entry.variable for entry in entries(spec)}
     absent = {} if full == spec else model_weights(build_model(full))
-    if isinstance(spec, HRNetSpec) and spec.widths:
-        weights = Slicing.of(spec.full(), spec).widened(weights, absent)
-    arrays: Arrays = {}
-    for entry in table:
-        name = _prefixed(entry, spec)
+    if spec.widths:
+        weights = Slicing.of(full, spec).widened(weights, absent)
+    values = {}
+    for entry in entries(full):
         if entry.variable in present:
             array = weights[entry.variable]
         else:
             array = np.full_like(absent[entry.variable], 1 if entry.name.endswith("running_var") else 0)
-        arrays[name] = np.ascontiguousarray(from_variable(entry, array))
+        values[_prefixed(entry, spec)] = entry, array
+    return _with_counters(values)
+
+
+def _with_counters(values: Mapping[str, tuple[Entry, NDArray[np.float32]]]) -> Arrays:
+    """The arrays of a checkpoint from the variables of its entries, by name, with a counter of batches for each BatchNorm."""
+    arrays: Arrays = {}
+    for name, (entry, value) in values.items():
+        arrays[name] = np.ascontiguousarray(from_variable(entry, value))
         if name.endswith("running_var"):
             arrays[name.removesuffix("running_var") + "num_batches_tracked"] = np.zeros((), np.int64)
     return arrays
 
 
-def _prefixed(entry: Entry, spec: Network) -> str:
+def _prefixed(entry: Entry, spec: HRNetSpec) -> str:
     in_backbone = spec.head_kind == "detection" and not entry.name.startswith(DETECTION_HEADS)
     return f"backbone.{entry.name}" if in_backbone else entry.name
 

@@ -26,7 +26,6 @@ def bottleneck_block(
     *,
     name: str,
     project: bool = False,
-    stride: int = 1,
     folded: bool = False,
     gate: BlockGate | None = None,
 ) -> Tensor:
@@ -34,22 +33,21 @@ def bottleneck_block(
 
     Args:
         x: Feature maps (N, H, W, C).
-        widths: Numbers of output channels of the convolutions, which are 1x1, 3x3 with `stride`, and 1x1.
+        widths: Numbers of output channels of the convolutions, which are 1x1, 3x3 and 1x1.
         name: Prefix of the names of the layers.
         project: Whether a 1x1 convolution brings the identity to the shape of the output.
-        stride: Stride of the 3x3 convolution.
         folded: Whether BatchNorm is folded into the convolutions.
         gate: Applied to what the convolutions add.
 
     Returns:
-        Feature maps (N, H / stride, W / stride, widths[2]).
+        Feature maps (N, H, W, widths[2]).
     """
     y = conv_unit(x, widths[0], 1, name=name, index=1, folded=folded)
-    y = conv_unit(y, widths[1], 3, name=name, index=2, stride=stride, folded=folded)
+    y = conv_unit(y, widths[1], 3, name=name, index=2, folded=folded)
     y = conv_unit(y, widths[2], 1, name=name, index=3, relu=False, folded=folded)
     y = gate(y) if gate else y
     if project:
-        x = conv_unit(x, widths[2], 1, name=f"{name}_shortcut", stride=stride, relu=False, folded=folded)
+        x = conv_unit(x, widths[2], 1, name=f"{name}_shortcut", relu=False, folded=folded)
     return keras.layers.ReLU(name=f"{name}_relu")(add_all([y, x], name=name))
 
 

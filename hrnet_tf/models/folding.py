@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hrnet_tf.backend.graph import LayerCall
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasLayer, Tensor, Weights
-from hrnet_tf.models.layers import BATCH_NORM, DECONVOLUTION
+from hrnet_tf.models.layers import BATCH_NORM, DECONVOLUTION, NORM_SUFFIX
 from mobile_eval.errors import HRNetError
 
 NORM_PARTS = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -35,7 +35,8 @@ def fold_batch_norm(weights: Weights) -> Weights:
 
     With scale = gamma / sqrt(variance + epsilon), the kernel becomes kernel * scale, and the bias becomes
     beta + (bias - mean) * scale. The output channels are the last axis of a kernel, and the last but one of a transposed
-    convolution's (`deconvolution*`).
+    convolution's (`deconvolution*`) and of a depthwise one's. BatchNorm that follows no convolution (`*_norm`) becomes a
+    depthwise 1x1 convolution.
 
     Args:
         weights: Weights of `build_model(spec)`.
@@ -46,32 +47,40 @@ def fold_batch_norm(weights: Weights) -> Weights:
     Raises:
         HRNetError: If an array is missing or has a wrong shape.
     """
-    folded = {name: array for name, array in weights.items() if not re.search(r"_bn\d+/", name)}
+    folded = {name: array for name, array in weights.items() if not re.search(rf"(_bn\d+|{NORM_SUFFIX})/", name)}
     for name in weights:
-        match = re.fullmatch(r"(.*)_bn(\d+)/gamma", name)
-        if match is None:
-            continue
-        norm, conv = name.removesuffix("/gamma"), f"{match[1]}_conv{match[2]}"
-        gamma, beta, mean, variance = _norm_arrays(weights, norm, conv)
-        scale = gamma / np.sqrt(variance + BATCH_NORM["epsilon"])
-        kernel_scale = scale[:, None] if conv.startswith(DECONVOLUTION) else scale
-        folded[f"{conv}/kernel"] = (weights[f"{conv}/kernel"] * kernel_scale).astype(np.float32)
-        bias = weights.get(f"{conv}/bias", np.zeros(beta.shape, np.float32)).astype(np.float64)
-        folded[f"{conv}/bias"] = (beta + (bias - mean) * scale).astype(np.float32)
+        if name.endswith(f"{NORM_SUFFIX}/gamma"):
+            norm = name.removesuffix("/gamma")
+            scale, offset = _scale_and_offset(weights, norm)
+            folded[f"{norm}/depthwise_kernel"] = scale.reshape(1, 1, -1, 1).astype(np.float32)
+            folded[f"{norm}/bias"] = offset.astype(np.float32)
+        elif match := re.fullmatch(r"(.*)_bn(\d+)/gamma", name):
+            conv = f"{match[1]}_conv{match[2]}"
+            depthwise = f"{conv}/depthwise_kernel" in weights
+            kernel = f"{conv}/depthwise_kernel" if depthwise else f"{conv}/kernel"
+            if kernel not in weights:
+                raise HRNetError(f"the weights are damaged: they have {name} but not {kernel}")
+            scale, offset = _scale_and_offset(weights, name.removesuffix("/gamma"))
+            kernel_scale = scale[:, None] if depthwise or conv.startswith(DECONVOLUTION) else scale
+            folded[kernel] = (weights[kernel] * kernel_scale).astype(np.float32)
+            bias = weights.get(f"{conv}/bias", np.zeros(offset.shape, np.float32)).astype(np.float64)
+            folded[f"{conv}/bias"] = (offset + bias * scale).astype(np.float32)
     return folded
 
 
-def _norm_arrays(weights: Weights, norm: str, conv: str) -> list[NDArray[np.float64]]:
-    """The arrays `NORM_PARTS` of a BatchNorm layer, each of the shape of gamma; `conv` is the convolution before it."""
+def _scale_and_offset(weights: Weights, norm: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The scale and the offset (channels,) of a BatchNorm layer, whose arrays `NORM_PARTS` must have the shape of gamma."""
     names = [f"{norm}/{part}" for part in NORM_PARTS]
-    for name in (*names, f"{conv}/kernel"):
+    for name in names:
         if name not in weights:
             raise HRNetError(f"the weights are damaged: they have {names[0]} but not {name}")
-    shape = weights[names[0]].shape
-    for name in names:
-        if weights[name].shape != shape:
-            raise HRNetError(f"the weights are damaged: {name} must have shape {shape}, got {weights[name].shape}")
-    return [weights[name].astype(np.float64) for name in names]
+        if weights[name].shape != weights[names[0]].shape:
+            raise HRNetError(
+                f"the weights are damaged: {name} must have shape {weights[names[0]].shape}, got {weights[name].shape}"
+            )
+    gamma, beta, mean, variance = (weights[name].astype(np.float64) for name in names)
+    scale = gamma / np.sqrt(variance + BATCH_NORM["epsilon"])
+    return scale, beta - mean * scale
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ class Folding:
 
     Attributes:
         norms: The BatchNorm layers that only normalize the output of one layer with a kernel, by the id of that layer.
-        relus: The ids of the layers with a kernel that compute the ReLU behind them.
+        relus: The ids of the layers that compute the ReLU behind them: those with a kernel, and BatchNorm that is not in `norms`.
         absorbed: The ids of these BatchNorm and ReLU layers.
     """
 
@@ -112,7 +121,8 @@ class Folding:
                 norms[id(before)] = call.layer
             elif _is_relu(call.layer):
                 conv = next((layer for layer in producers.values() if norms.get(id(layer)) is before), before)
-                if _is_linear(conv) and type(conv).__name__ != "Conv2DTranspose":
+                is_affine = isinstance(conv, keras.layers.BatchNormalization) and len(call.inputs[0].shape) == 4
+                if is_affine or (_is_linear(conv) and type(conv).__name__ != "Conv2DTranspose"):
                     relus[id(conv)] = call.layer
         absorbed = frozenset(map(id, (*norms.values(), *relus.values())))
         return cls(norms, frozenset(relus), absorbed)
@@ -137,7 +147,8 @@ class Folding:
         affine = _affine(layer, int(x.shape[-1])) if len(x.shape) == 4 else None
         if affine is not None:
             scale, offset = affine
-            depthwise = keras.layers.DepthwiseConv2D(1, name=name, dtype="float32")
+            activation = "relu" if relu else None
+            depthwise = keras.layers.DepthwiseConv2D(1, activation=activation, name=name, dtype="float32")
             depthwise.trainable = kind not in AFFINE_LAYERS and layer.trainable
             return [(depthwise, [scale.reshape(1, 1, -1, 1).astype(np.float32), offset.astype(np.float32)])]
         return [(clone(layer), layer.get_weights())]

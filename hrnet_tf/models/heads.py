@@ -27,7 +27,7 @@ def heatmap_head(branches: Branches, joints: int) -> Tensor:
     The heatmaps of a lower branch than the first are upsampled to stride 4.
     """
     ((branch, x),) = branches.items()
-    return heatmap_upsampling(_output_conv(x, joints, HEATMAP_LAYER), branch)
+    return heatmap_upsampling(output_conv(x, joints, HEATMAP_LAYER), branch)
 
 
 def heatmap_upsampling(heatmaps: Tensor, branch: int) -> Tensor:
@@ -42,7 +42,7 @@ def dense_head(branches: Branches, spec: HRNetSpec, output_layer: str, *, folded
         Maps at stride 4, (N, H/4, W/4, classes).
     """
     maps = conv_unit(_gather(branches), spec.head_channels, 1, name="head_mix", bias=True, folded=folded)
-    return _output_conv(maps, spec.classes, output_layer)
+    return output_conv(maps, spec.classes, output_layer)
 
 
 def classification_head(branches: Branches, spec: HRNetSpec, *, folded: bool = False) -> Tensor:
@@ -58,7 +58,7 @@ def classification_head(branches: Branches, spec: HRNetSpec, *, folded: bool = F
         total = wide
     total = conv_unit(total, CLASSIFICATION_FEATURES * width, 1, name="head_features", bias=True, folded=folded)
     pooled = keras.layers.GlobalAveragePooling2D(name="head_pool")(total)
-    return keras.layers.Dense(spec.classes, dtype=OUTPUT_DTYPE, name=LOGITS_LAYER)(pooled)
+    return output_dense(pooled, spec.classes, LOGITS_LAYER)
 
 
 def feature_pyramid(branches: Branches, channels: int = PYRAMID_CHANNELS) -> dict[str, Tensor]:
@@ -85,6 +85,12 @@ def _gather(branches: Branches) -> Tensor:
     return keras.layers.Concatenate(name="head_gathered")([branches[first], *maps]) if maps else branches[first]
 
 
-def _output_conv(x: Tensor, channels: int, name: str) -> Tensor:
+def output_conv(x: Tensor, channels: int, name: str) -> Tensor:
+    """Build the 1x1 convolution with bias, named `name`, to an output of the network in float32."""
     initializer = keras.initializers.RandomNormal(stddev=0.001)  # as in the official repositories
     return keras.layers.Conv2D(channels, 1, kernel_initializer=initializer, dtype=OUTPUT_DTYPE, name=name)(x)
+
+
+def output_dense(x: Tensor, outputs: int, name: str) -> Tensor:
+    """Build the dense layer, named `name`, from vectors (N, C) to an output of the network in float32."""
+    return keras.layers.Dense(outputs, dtype=OUTPUT_DTYPE, name=name)(x)

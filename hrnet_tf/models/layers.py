@@ -9,12 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from hrnet_tf.backend.keras_module import BACKEND, keras, ops, tf
+from hrnet_tf.backend.resizing import resize
 from hrnet_tf.backend.types import KerasDType, KerasLayer, Shape, Tensor
 from hrnet_tf.spec.units import Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import JsonObject
 
 DECONVOLUTION = "deconvolution"  # prefix of the names of transposed convolutions, whose kernels are (h, w, out, in)
+NORM_SUFFIX = "_norm"  # of the names of BatchNorm layers that follow no convolution
 BATCH_NORM = {"epsilon": 1e-5, "momentum": 0.9}  # PyTorch's momentum is the complement, 0.1
 
 
@@ -63,12 +65,12 @@ class StemPadding(keras.layers.ZeroPadding2D):  # type: ignore[misc]
 class Upsampling(keras.layers.Layer):  # type: ignore[misc]
     """Upsampling by an integer factor, from (N, H, W, C) to (N, factor * H, factor * W, C).
 
-    Bilinear interpolation has half-pixel centers (PyTorch's align_corners=False). `UpSampling2D` computes the same values, but
-    Edge TPU compilers refuse its nearest interpolation (see `hrnet_tf.backend.tf_ops`).
+    `UpSampling2D` computes the same values, but Edge TPU compilers refuse its nearest interpolation (see
+    `hrnet_tf.backend.tf_ops`).
 
     Args:
         factor: The factor.
-        interpolation: "nearest" or "bilinear".
+        interpolation: "nearest", "bilinear" or "aligned", see `hrnet_tf.backend.resizing.resize`.
         name: Name of the layer.
     """
 
@@ -81,8 +83,7 @@ class Upsampling(keras.layers.Layer):  # type: ignore[misc]
         if training and self.interpolation == "nearest":  # the same values, with a gradient that XLA supports
             return ops.repeat(ops.repeat(inputs, self.factor, axis=1), self.factor, axis=2)
         _, height, width, _ = ops.shape(inputs)
-        size = (height * self.factor, width * self.factor)
-        return ops.image.resize(inputs, size, interpolation=self.interpolation)
+        return resize(inputs, (height * self.factor, width * self.factor), self.interpolation)
 
     def get_config(self) -> JsonObject:
         return {**super().get_config(), "factor": self.factor, "interpolation": self.interpolation}
@@ -123,13 +124,13 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):  # type: igno
         return outputs
 
 
-def batch_normalization(name: str) -> KerasLayer:
-    """Return a BatchNorm layer with an unbiased moving variance.
+def batch_normalization(name: str, dtype: KerasDType = None) -> KerasLayer:
+    """Return a BatchNorm layer with an unbiased moving variance; `dtype` is its policy, None for the global one.
 
     Under a `tf.distribute` strategy with several devices, its statistics are those of all devices.
     """
     synchronized = {"synchronized": True} if _replicas() > 1 else {}
-    return UnbiasedBatchNormalization(**BATCH_NORM, **synchronized, name=name)
+    return UnbiasedBatchNormalization(**BATCH_NORM, **synchronized, dtype=dtype, name=name)
 
 
 def _replicas() -> int:
@@ -144,10 +145,14 @@ def conv_unit(
     name: str,
     index: int = 1,
     stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
     bias: bool = False,
+    norm: bool = True,
     relu: bool = True,
     folded: bool = False,
     padding: KerasLayer | None = None,
+    dtype: KerasDType = None,
 ) -> Tensor:
     """Build a convolution, BatchNorm and ReLU, padded as PyTorch pads.
 
@@ -158,28 +163,36 @@ def conv_unit(
         name: Prefix of the names of the layers: `{name}_conv{index}`, `{name}_bn{index}`, `{name}_relu{index}`.
         index: Suffix of these names.
         stride: Stride of the convolution.
+        dilation: Its dilation.
+        groups: Its number of groups.
         bias: Whether the convolution has a bias besides BatchNorm's.
+        norm: Whether BatchNorm follows.
         relu: Whether a ReLU follows.
         folded: Whether to build the convolution that results from folding BatchNorm: with a bias and the ReLU as activation.
         padding: The layer that pads the input of a strided convolution; None for zeros.
+        dtype: Policy of the layers; None for the global one.
 
     Returns:
         Feature maps (N, H / stride, W / stride, channels).
     """
     pad = stride > 1 and kernel > 1  # "same" pads an even size only at the bottom and right
     if pad:
-        x = (padding or keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad{index}"))(x)
+        x = (padding or keras.layers.ZeroPadding2D(dilation * (kernel // 2), name=f"{name}_pad{index}"))(x)
+    fused = folded or not norm
     x = keras.layers.Conv2D(
         channels,
         kernel,
         stride,
         "valid" if pad else "same",
-        use_bias=folded or bias,
-        activation="relu" if folded and relu else None,
+        dilation_rate=dilation,
+        groups=groups,
+        use_bias=bias or (folded and norm),
+        activation="relu" if fused and relu else None,
         kernel_initializer=KaimingNormal(),
+        dtype=dtype,
         name=f"{name}_conv{index}",
     )(x)
-    return x if folded else _normalized(x, name, index, relu=relu)
+    return x if fused else _normalized(x, name, index, relu=relu, dtype=dtype)
 
 
 def deconv_unit(
@@ -212,8 +225,49 @@ def deconv_unit(
     return _normalized(x, name, index)
 
 
-def _normalized(x: Tensor, name: str, index: int, *, relu: bool = True) -> Tensor:
-    x = batch_normalization(f"{name}_bn{index}")(x)
+def depthwise_unit(
+    x: Tensor,
+    kernel: int,
+    *,
+    name: str,
+    index: int = 1,
+    stride: int = 1,
+    dilation: int = 1,
+    norm: bool = True,
+    relu: bool = True,
+    folded: bool = False,
+) -> Tensor:
+    """Build a depthwise convolution, BatchNorm and ReLU, padded as PyTorch pads; see `conv_unit` for the arguments."""
+    if stride > 1:
+        x = keras.layers.ZeroPadding2D(dilation * (kernel // 2), name=f"{name}_pad{index}")(x)
+    fused = folded or not norm
+    x = keras.layers.DepthwiseConv2D(
+        kernel,
+        stride,
+        "valid" if stride > 1 else "same",
+        dilation_rate=dilation,
+        use_bias=folded and norm,
+        activation="relu" if fused and relu else None,
+        depthwise_initializer=keras.initializers.RandomNormal(stddev=(2 / kernel**2) ** 0.5),  # one input per output
+        name=f"{name}_conv{index}",
+    )(x)
+    return x if fused else _normalized(x, name, index, relu=relu)
+
+
+def normalization(x: Tensor, name: str, *, relu: bool = True, folded: bool = False) -> Tensor:
+    """Build BatchNorm that follows no convolution, `{name}_norm`, and a ReLU.
+
+    Folded, it is a depthwise 1x1 convolution of that name, with the ReLU as activation.
+    """
+    if folded:
+        activation = "relu" if relu else None
+        return keras.layers.DepthwiseConv2D(1, activation=activation, name=f"{name}{NORM_SUFFIX}")(x)
+    x = batch_normalization(f"{name}{NORM_SUFFIX}")(x)
+    return keras.layers.ReLU(name=f"{name}_norm_relu")(x) if relu else x
+
+
+def _normalized(x: Tensor, name: str, index: int, *, relu: bool = True, dtype: KerasDType = None) -> Tensor:
+    x = batch_normalization(f"{name}_bn{index}", dtype)(x)
     return keras.layers.ReLU(name=f"{name}_relu{index}")(x) if relu else x
 
 

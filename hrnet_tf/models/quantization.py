@@ -16,6 +16,7 @@ from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.backend.graph import all_layers, output_tensors, pack_outputs
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Images, KerasLayer, KerasModel, QuantizeConfig, Variable, Weights
+from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.two_stage import DetectorStages, JoinedDetector, is_detector
 from hrnet_tf.models.functional import HRNetModel
@@ -29,8 +30,9 @@ from mobile_eval.errors import HRNetError
 
 Ranges = dict[str, tuple[float, float]]  # (minimum, maximum) by layer
 QUANTIZATION = "quantization-aware training"
-SAME_RANGE = ("StemPadding", "Upsampling", "UpSampling2D", "InputLayer")  # layers that do not change the range of values
-ROUNDED = ("Multiply", "Subtract", "Maximum", "Minimum", "PReLU", "Resizing")  # whose outputs int8 kernels compute
+# Layers that do not change the range of values, and others whose outputs int8 kernels compute
+SAME_RANGE = ("StemPadding", "Upsampling", "Resize", "UpSampling2D", "InputLayer")
+ROUNDED = ("Multiply", "Subtract", "Maximum", "Minimum", "PReLU", "Resizing", "Rescaling", "AdaptiveMean")
 ACTIVATIONS = ("linear", "relu", "relu6", "swish", "gelu", "sigmoid", "tanh", "softmax")
 OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "Lambda")  # what Keras makes of operations on tensors
 
@@ -170,7 +172,8 @@ def _quantize_configs() -> dict[str, QuantizeConfig]:
 
 def _custom_objects() -> dict[str, type]:
     configs = {type(config).__name__: type(config) for config in _quantize_configs().values()}
-    return {"Upsampling": Upsampling, "StemPadding": StemPadding, **configs}
+    layers = {layer.__name__: layer for layer in (AdaptiveMean, Resize, StemPadding, Upsampling)}
+    return {**layers, **configs}
 
 
 def activation_ranges(model: KerasModel, groups: Iterable[Iterable[Images]]) -> Ranges:

@@ -104,9 +104,9 @@ class Run:
 
     @property
     def hrnet_spec(self) -> HRNetSpec:
-        """The spec of an HRNet. Raises HRNetError if the network is a SimpleBaseline, which has no fusion links."""
+        """The spec of an HRNet. Raises HRNetError for other networks, which have no fusion links."""
         if not isinstance(self.spec, HRNetSpec):
-            raise HRNetError(f"{self.path} is a SimpleBaseline: it has no fusion links")
+            raise HRNetError(f"{self.path} is a {self.spec.title}: it has no fusion links")
         return self.spec
 
     @property

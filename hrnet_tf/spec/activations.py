@@ -1,7 +1,8 @@
-"""Size of a network's activations for one image, in closed form from its spec.
+"""Size of a network's activations for one image, from its spec alone.
 
-The layers counted are those of the network with BatchNorm folded, part by part in the order in which they run. A part holds the
-layers that may run at the same time: the residual blocks of all branches at the same index, an exchange unit, a head.
+The layers counted are those of the network with BatchNorm folded, part by part in the order in which they run. A part of
+an HRNet holds the layers that may run at the same time: the residual blocks of all branches at the same index, an exchange unit,
+a head. In other networks, a part is a layer with what pads its input.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.baseline import DECONVOLUTION_CHANNELS, DECONVOLUTIONS, RESNET_WIDTH, SimpleBaselineSpec
+from hrnet_tf.spec.baselines.base import BaselineSpec
+from hrnet_tf.spec.baselines.trace import traced
 from hrnet_tf.spec.detection import detection_widths, proposal_limits, pyramid_sizes
 from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, FIRST_STAGE, PYRAMID, HRNetSpec
 from hrnet_tf.spec.units import BranchModule, FusionLink, ResidualBlock
@@ -46,8 +48,9 @@ class Part:
 
 def activation_parts(spec: Network) -> Iterator[Part]:
     """Yield all parts of a network in the order in which they run."""
-    if isinstance(spec, SimpleBaselineSpec):
-        yield from _baseline_parts(spec)
+    if isinstance(spec, BaselineSpec):
+        for step in traced(spec).steps:
+            yield Part(step.name, step.inputs, step.outputs)
         return
     yield from _stem_and_stage1(spec)
     yield from _stages(spec)
@@ -67,22 +70,18 @@ def _maps(channels: int, size: Size) -> int:
     return channels * size[0] * size[1]
 
 
-def _conv(source: int, target: int, size: Size, *, stride: int = 1, kernel: int = 3) -> int:
-    """Output of a convolution with input `size`, and, if it is strided, the padded input that it reads."""
+def _conv(source: int, target: int, size: Size, *, stride: int = 1) -> int:
+    """Output of a 3x3 convolution with input `size`, and, if it is strided, the padded input that it reads."""
     height, width = size
     if stride == 1:
         return _maps(target, size)
-    border = 2 * (kernel // 2) if kernel > 1 else 0
-    padded = _maps(source, (height + border, width + border)) if kernel > 1 else 0
-    return padded + _maps(target, (height // stride, width // stride))
+    return _maps(source, (height + 2, width + 2)) + _maps(target, (height // stride, width // stride))
 
 
-def _bottleneck(source: int, inner: int, size: Size, *, stride: int = 1) -> int:
-    """A bottleneck block with input `size`: three convolutions, the projection if there is one, sum and ReLU."""
+def _bottleneck(source: int, inner: int, size: Size) -> int:
+    """A bottleneck block: three convolutions, the projection if there is one, sum and ReLU."""
     outer = BOTTLENECK_EXPANSION * inner
-    output_size = size[0] // stride, size[1] // stride
-    outputs = _maps(inner, size) + _conv(inner, inner, size, stride=stride) + _maps(outer, output_size)
-    return outputs + _maps(outer, output_size) * (2 + (stride > 1 or source != outer))
+    return _maps(2 * inner, size) + _maps(outer, size) * (3 + (source != outer))
 
 
 def _stem_and_stage1(spec: HRNetSpec) -> Iterator[Part]:
@@ -203,26 +202,3 @@ def _detection_head(spec: HRNetSpec) -> Iterator[Part]:
     pooled = channels * POOLED_SIZE**2
     outputs += proposals * (_BOX + 1 + 2 * pooled + 2 * features + classes * (1 + _BOX))
     yield Part("head", _branches(spec, spec.outputs), outputs, proposals * BIN_SAMPLES**2 * pooled)
-
-
-def _baseline_parts(spec: SimpleBaselineSpec) -> Iterator[Part]:
-    height, width = spec.input_size
-    half = height // 2, width // 2
-    stem = _maps(3, (height + 6, width + 6)) + _maps(RESNET_WIDTH, half)  # the 7x7 convolution pads 3 pixels per side
-    yield Part("stem", _maps(3, spec.input_size), stem + _conv(RESNET_WIDTH, RESNET_WIDTH, half, stride=2))
-    channels = RESNET_WIDTH
-    for stage, blocks in enumerate(spec.resnet_blocks, 1):
-        inner = RESNET_WIDTH * 2 ** (stage - 1)
-        for block in range(blocks):
-            stride = 2 if stage > 1 and block == 0 else 1
-            size = spec.resolution(stage - 1 if stride == 1 else stage - 2)
-            outputs = _bottleneck(channels, inner, size, stride=stride)
-            yield Part(f"stage{stage}_block{block}", _maps(channels, size), outputs)
-            channels = BOTTLENECK_EXPANSION * inner
-    lowest = len(spec.resnet_blocks) - 1
-    for step in range(DECONVOLUTIONS):
-        inputs = _maps(channels, spec.resolution(lowest - step))
-        outputs = 3 * _maps(DECONVOLUTION_CHANNELS, spec.resolution(lowest - step - 1))  # the convolution, rounding, ReLU
-        yield Part(f"deconvolution{step + 1}", inputs, outputs)
-        channels = DECONVOLUTION_CHANNELS
-    yield Part("head", _maps(channels, spec.resolution(0)), _maps(spec.classes, spec.resolution(0)))

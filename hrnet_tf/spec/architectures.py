@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from hrnet_tf.spec.baseline import SimpleBaselineSpec
+from hrnet_tf.spec.baselines.base import BaselineSpec
+from hrnet_tf.spec.baselines.registry import BASELINES
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import JsonObject
 
-Network = HRNetSpec | SimpleBaselineSpec
+Network = HRNetSpec | BaselineSpec
 
-_ARCHITECTURES: dict[str, type[HRNetSpec] | type[SimpleBaselineSpec]] = {
+_ARCHITECTURES: dict[str, type[HRNetSpec] | type[BaselineSpec]] = {
     "hrnet": HRNetSpec,
-    "simple-baseline": SimpleBaselineSpec,
+    **{kind.architecture: kind for kind in BASELINES},
 }
 
 

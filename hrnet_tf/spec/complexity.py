@@ -1,23 +1,15 @@
-"""Parameters and multiply-adds of each part of a network, in closed form from its spec.
+"""Parameters and multiply-adds of each part of a network, from its spec alone.
 
-As in the papers, multiply-adds are those of convolutions and dense layers only, and parameters are the trainable ones (two per
-channel for BatchNorm). The papers print multiply-adds divided by 2**30 and call them GFLOPs.
+They are counted by the rules of `hrnet_tf.spec.cost`: of HRNets in closed form, of other networks by a trace of their layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.baseline import (
-    DECONVOLUTION_CHANNELS,
-    DECONVOLUTION_KERNEL,
-    DECONVOLUTIONS,
-    RESNET_WIDTH,
-    SimpleBaselineSpec,
-)
+from hrnet_tf.spec.baselines.base import BaselineSpec
+from hrnet_tf.spec.baselines.trace import traced
 from hrnet_tf.spec.convolutions import Convolution, convolutions
+from hrnet_tf.spec.cost import Cost, conv_cost, dense_cost, total
 from hrnet_tf.spec.detection import PAPER_PROPOSALS, SMALL_PROPOSALS, detection_widths, pyramid_sizes
 from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, PYRAMID, HRNetSpec
 from hrnet_tf.spec.units import ResidualBlock
@@ -26,32 +18,6 @@ from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, POOLED_S
 from mobile_eval.typed import Size
 
 _BOX = 4  # numbers per box
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Parameters and multiply-adds for one image.
-
-    Attributes:
-        parameters: Number of trainable parameters.
-        multiply_adds: Number of multiply-adds.
-        norm_parameters: Those of the parameters that belong to BatchNorm. Some papers leave them out.
-        deconvolution_multiply_adds: Those of the multiply-adds that belong to transposed convolutions. Some papers count them
-            differently.
-    """
-
-    parameters: int = 0
-    multiply_adds: int = 0
-    norm_parameters: int = 0
-    deconvolution_multiply_adds: int = 0
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.parameters + other.parameters,
-            self.multiply_adds + other.multiply_adds,
-            self.norm_parameters + other.norm_parameters,
-            self.deconvolution_multiply_adds + other.deconvolution_multiply_adds,
-        )
 
 
 def complexity(spec: Network) -> Cost:
@@ -67,24 +33,7 @@ def complexity(spec: Network) -> Cost:
 
 def parts(spec: Network) -> dict[str, Cost]:
     """Return the cost of each part that is built, by name, in the order of the network."""
-    return _baseline_parts(spec) if isinstance(spec, SimpleBaselineSpec) else _hrnet_parts(spec)
-
-
-def total(costs: Iterable[Cost]) -> Cost:
-    """Return the sum of costs."""
-    return sum(costs, Cost())
-
-
-def conv_cost(source: int, target: int, kernel: int, size: Size, *, norm: bool = True, bias: bool = False) -> Cost:
-    """Return the cost of a convolution with output `size`, from `source` to `target` channels."""
-    weights = kernel * kernel * source * target
-    norms = 2 * target if norm else 0
-    return Cost(weights + norms + (target if bias else 0), weights * size[0] * size[1], norms)
-
-
-def _dense_cost(source: int, target: int, times: int = 1) -> Cost:
-    """A dense layer with bias, applied `times` per image."""
-    return Cost(source * target + target, source * target * times)
+    return traced(spec).parts() if isinstance(spec, BaselineSpec) else _hrnet_parts(spec)
 
 
 def _bottleneck_cost(source: int, inner: int, size: Size, *, project: bool) -> Cost:
@@ -155,7 +104,7 @@ def _classification_head(spec: HRNetSpec) -> dict[str, Cost]:
             cost += conv_cost(before, outer, 3, size, bias=True)
     features = CLASSIFICATION_FEATURES * spec.head_channels
     cost += conv_cost(outer, features, 1, spec.resolution(spec.outputs[-1]), bias=True)
-    return {"head": cost + _dense_cost(features, spec.classes)}
+    return {"head": cost + dense_cost(features, spec.classes)}
 
 
 def _detection_head(spec: HRNetSpec) -> dict[str, Cost]:
@@ -175,37 +124,6 @@ def _detection_head(spec: HRNetSpec) -> dict[str, Cost]:
     ]
     proposals = Cost(per_level[0].parameters, sum(level.multiply_adds for level in per_level))  # all levels share the weights
     pooled = channels * POOLED_SIZE**2
-    boxes = _dense_cost(pooled, features, times) + _dense_cost(features, features, times)
-    boxes += _dense_cost(features, (1 + _BOX) * (spec.classes + 1), times)
+    boxes = dense_cost(pooled, features, times) + dense_cost(features, features, times)
+    boxes += dense_cost(features, (1 + _BOX) * (spec.classes + 1), times)
     return {"neck": neck, "rpn": proposals, "box_head": boxes}
-
-
-def _baseline_parts(spec: SimpleBaselineSpec) -> dict[str, Cost]:
-    height, width = spec.input_size
-    stages = range(1, len(spec.resnet_blocks) + 1)
-    costs = {"stem": conv_cost(3, RESNET_WIDTH, 7, (height // 2, width // 2))}
-    costs |= {f"stage{stage}": _resnet_stage(spec, stage) for stage in stages}
-    channels = BOTTLENECK_EXPANSION * RESNET_WIDTH * 2 ** (stages[-1] - 1)
-    for step in range(1, DECONVOLUTIONS + 1):
-        costs[f"deconvolution{step}"] = _deconvolution_cost(channels, spec.resolution(stages[-1] - step))
-        channels = DECONVOLUTION_CHANNELS
-    return costs | {"head": conv_cost(channels, spec.classes, 1, spec.resolution(0), norm=False, bias=True)}
-
-
-def _resnet_stage(spec: SimpleBaselineSpec, stage: int) -> Cost:
-    """The bottlenecks of a ResNet stage; the first of stages 2 to 4 halves the resolution in its 3x3 convolution."""
-    inner, size = RESNET_WIDTH * 2 ** (stage - 1), spec.resolution(stage - 1)
-    outer = BOTTLENECK_EXPANSION * inner
-    first = _bottleneck_cost(RESNET_WIDTH, inner, size, project=True)
-    if stage > 1:
-        source = outer // 2
-        first = conv_cost(source, inner, 1, spec.resolution(stage - 2)) + conv_cost(inner, inner, 3, size)
-        first += conv_cost(inner, outer, 1, size) + conv_cost(source, outer, 1, size)
-    return total([first] + [_bottleneck_cost(outer, inner, size, project=False)] * (spec.resnet_blocks[stage - 1] - 1))
-
-
-def _deconvolution_cost(source: int, size: Size) -> Cost:
-    """A transposed convolution with BatchNorm and input `size`: each input pixel meets every weight once."""
-    weights = DECONVOLUTION_KERNEL**2 * source * DECONVOLUTION_CHANNELS
-    multiply_adds = weights * size[0] * size[1]
-    return Cost(weights + 2 * DECONVOLUTION_CHANNELS, multiply_adds, 2 * DECONVOLUTION_CHANNELS, multiply_adds)

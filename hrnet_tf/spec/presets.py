@@ -1,6 +1,6 @@
 """Named networks, and variations of them.
 
-Sizes: Deep High-Resolution Representation Learning (arXiv 1908.07919) and the official repositories. The
+Sizes of HRNets: Deep High-Resolution Representation Learning (arXiv 1908.07919) and the official repositories. The
 bottleneck networks are those in the paper's table, not the repositories' W44; the small pose networks have
 the small trunks of the classification repository and the pose head. pose-w16 is pose-w32 at half the width, at the paper's
 depth and small enough to train without a GPU.
@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
+from hrnet_tf.spec.baselines.registry import BASELINES
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import Size
@@ -74,10 +74,6 @@ def _small_detector(spec: HRNetSpec) -> HRNetSpec:
     return dataclasses.replace(spec, input_size=input_size, head_width=head_width)
 
 
-def _simple_baseline(depth: int) -> SimpleBaselineSpec:
-    return SimpleBaselineSpec(f"simple-baseline-r{depth}", depth, *_SIZES["pose"])
-
-
 def _small_v1(name: str, task: str) -> HRNetSpec:
     return _hrnet(name, task, 16, (StageSpec(1, 2),) * 3, stage1_blocks=1, stage1_width=32)
 
@@ -86,11 +82,10 @@ def _small_v2(name: str, task: str) -> HRNetSpec:
     return _hrnet(name, task, 18, (StageSpec(1, 2), StageSpec(3, 2), StageSpec(2, 2)), stage1_blocks=2)
 
 
-_NETWORKS: tuple[Network, ...] = (
+_HRNETS = (
     *(_hrnet(f"pose-w{width}", "pose", width) for width in (16, 32, 48)),
     _small_v1("pose-small-v1", "pose"),
     _small_v2("pose-small-v2", "pose"),
-    *map(_simple_baseline, RESNET_BLOCKS),
     *(_hrnet(f"segment-w{width}", "segmentation", width) for width in (18, 40, 48)),
     _small_v1("segment-small-v1", "segmentation"),
     _small_v2("segment-small-v2", "segmentation"),
@@ -105,7 +100,10 @@ _NETWORKS: tuple[Network, ...] = (
     _small_v2("classify-small-v2", "classification"),
     *(_hrnet(f"classify-w{width}-bottleneck", "classification", width, block="bottleneck") for width in (44, 76, 96)),
 )
-PRESETS = {network.name: network for network in _NETWORKS}
+_BASELINES = tuple(network for kind in BASELINES for network in kind.presets())
+_TASKS = tuple(dict.fromkeys(network.task for network in _HRNETS))  # in the order of tables: of each task, HRNets first
+_ALL: tuple[Network, ...] = (*_HRNETS, *_BASELINES)
+PRESETS = {network.name: network for network in sorted(_ALL, key=lambda network: _TASKS.index(network.task))}
 
 
 def preset(name: str) -> Network:
@@ -130,7 +128,7 @@ def list_presets(task: str | None = None) -> list[str]:
         task: Name of a task: "pose", "landmarks", "segmentation", "classification" or "detection"; None for all tasks.
 
     Returns:
-        Names for `HRNet`, `HRNetBackbone` or `SimpleBaseline`.
+        Names for `HRNet`, `HRNetBackbone` or `Baseline`.
 
     Raises:
         HRNetError: There is no such task.
@@ -211,7 +209,7 @@ def customized(
 
     Args:
         spec: The network to start from.
-        input_size: (height, width) in pixels, one number for both, or "256x192". A SimpleBaseline takes only this.
+        input_size: (height, width) in pixels, one number for both, or "256x192". Networks other than HRNets take only this.
         width: Number of channels of branch 0.
         modules: Number of modules in stages 2 to 4, such as (1, 4, 3) or "1,4,3"; fewer numbers make fewer stages.
         blocks: Number of residual blocks per branch in a module.
@@ -229,14 +227,14 @@ def customized(
     """
     size = spec.input_size if input_size is None else as_size(input_size)
     sizes = {"width": width, "stem_width": stem_width, "stage1_blocks": stage1_blocks, "stage1_width": stage1_width}
-    if isinstance(spec, SimpleBaselineSpec):
+    if not isinstance(spec, HRNetSpec):
         unsupported = ", ".join(
             f"`{name}`"
             for name, value in {**sizes, "modules": modules, "blocks": blocks, "head_width": head_width}.items()
             if value is not None
         )
         if unsupported:
-            raise HRNetError(f"only `input_size` of {spec.name} can be set, a SimpleBaseline; got {unsupported}")
+            raise HRNetError(f"only `input_size` of {spec.name} can be set, a {spec.title}; got {unsupported}")
         return dataclasses.replace(spec, input_size=size)
     numbers = {name: getattr(spec, name) if number is None else number for name, number in sizes.items()}
     return dataclasses.replace(

@@ -10,7 +10,8 @@ import dataclasses
 from dataclasses import dataclass
 
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.complexity import Cost, complexity
+from hrnet_tf.spec.complexity import complexity
+from hrnet_tf.spec.cost import Cost
 from hrnet_tf.spec.detection import PAPER_PROPOSALS
 from hrnet_tf.spec.presets import customized, preset
 from mobile_eval.typed import JsonObject, Size
@@ -164,6 +165,7 @@ _DETECTION_RULES = (PARAMETERS_WITHOUT_NORM, WITH_PROPOSALS)
 _CUT = "8.99 cut to 8.9"
 _SCALED = "2.25 times the cut 8.9 of 256x192"
 _W40 = "no rule or variant of W40 gives 45.2 and 493.2; the papers' other W40 rows are reproduced"
+_HOURGLASS = "no variant has both: without the residual unit after each hourglass, 23.7 and 14.3; arXiv 1711.07319 prints 19.48"
 _V1 = "9.3 fits HRNetV1-W18 (9.32); the multiply-adds are V2's"
 _AFLW = "4.29 with AFLW's 19 landmarks in place of WFLW's 98"
 
@@ -182,6 +184,15 @@ FIGURES: tuple[Figure, ...] = tuple(
         _row(_BASELINE_README, "simple-baseline-r50", _POSE_LARGE, "34.0", "20.0", rules=_BASELINE_RULES, notes=("", _SCALED)),
         _row(_BASELINE_README, "simple-baseline-r101", _POSE_LARGE, "", "27.9", rules=_BASELINE_RULES),
         _row(_BASELINE_README, "simple-baseline-r152", _POSE_LARGE, "", "35.3", rules=_BASELINE_RULES),
+        _row(_PAPER, "cpn-r50", _POSE, "27.0", "6.20"),
+        _row(_PAPER, "hourglass-8", _POSE, "25.1", "14.3", notes=(_HOURGLASS, _HOURGLASS)),
+        _row("arXiv 1711.07319", "hourglass-8", _POSE, "", "19.48"),
+        _row(_PAPER, "resnet-38", _IMAGENET, "28.3", "3.80"),
+        _row(_PAPER, "resnet-50", _IMAGENET, "25.6", "3.82"),
+        _row(_PAPER, "resnet-72", _IMAGENET, "48.4", "7.46"),
+        _row(_PAPER, "resnet-101", _IMAGENET, "44.6", "7.30"),
+        _row(_PAPER, "resnet-106", _IMAGENET, "64.9", "11.1"),
+        _row(_PAPER, "resnet-152", _IMAGENET, "60.2", "10.7"),
         _row(_PAPER, "segment-w40", _CITYSCAPES, "45.2", "493.2", notes=(_W40, _W40)),
         _row(_PAPER, "segment-w48", _CITYSCAPES, "65.9", "696.2"),
         _row("arXiv 1904.04514", "segment-w48", _CITYSCAPES, "65.9", "747.3", rules=(PARAMETERS, GMACS)),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -12,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.complexity import Cost, parts, total
+from hrnet_tf.spec.complexity import parts
+from hrnet_tf.spec.cost import Cost, total
 from hrnet_tf.spec.network import TASKS
 from hrnet_tf.spec.presets import PRESETS, customized, preset
 from hrnet_tf.spec.reference_sizes import USUAL_RULES, Comparison, compare_figure, figures_of
@@ -81,17 +83,28 @@ def entries(name: str | None = None, task: str | None = None, input_size: Size |
     Args:
         name: Only the preset of this name.
         task: Only presets for this task.
-        input_size: (height, width) in pixels; None for that of each preset.
+        input_size: (height, width) in pixels, of the presets that can have it; None for that of each preset.
 
     Raises:
-        HRNetError: If there is no such preset or task, or the preset is for another task.
+        HRNetError: If there is no such preset or task, the preset is for another task, or none can have the input size.
     """
     if task is not None and task not in TASKS:
         raise HRNetError(f"no task named {task!r}; choose one of {', '.join(TASKS)}")
-    specs = list(PRESETS.values()) if name is None else [preset(name)]
-    if name is not None and task not in (None, specs[0].task):
-        raise HRNetError(f"{name} is for {specs[0].task}, not for {task}")
-    return [_entry(customized(spec, input_size=input_size)) for spec in specs if task in (None, spec.task)]
+    if name is not None:
+        spec = customized(preset(name), input_size=input_size)
+        if task not in (None, spec.task):
+            raise HRNetError(f"{name} is for {spec.task}, not for {task}")
+        return [_entry(spec)]
+    specs = [spec for spec in PRESETS.values() if task in (None, spec.task)]
+    sized = list(_with_size(specs, input_size)) or [customized(specs[0], input_size=input_size)]
+    return [_entry(spec) for spec in sized]
+
+
+def _with_size(specs: Sequence[Network], input_size: Size | None) -> Iterator[Network]:
+    """The networks that can have an input size, with it."""
+    for spec in specs:
+        with contextlib.suppress(HRNetError):
+            yield customized(spec, input_size=input_size)
 
 
 def _entry(spec: Network) -> Entry:
@@ -114,7 +127,6 @@ def models_table(networks: Sequence[Entry], *, wide: bool) -> RenderableType:
     papers = ("paper's\nparam.", "diff.\n%", "paper's\nGFLOPs", "diff.\n%")
     table = _table(wide, "task, input\nand name", parameters, multiply_adds, "/ 2^30", "links", *papers)
     footnotes: dict[str, str] = {}
-    digits = 3 if wide else 2
     group = None
     for entry in networks:
         spec, cost = entry.spec, entry.cost
@@ -127,14 +139,18 @@ def models_table(networks: Sequence[Entry], *, wide: bool) -> RenderableType:
         table.add_row(
             f"  {spec.name}" if wide else spec.name,
             f"{cost.parameters:,}" if wide else f"{cost.parameters / 1e6:.2f}",
-            f"{cost.multiply_adds / 1e9:.{digits}f}",
-            f"{cost.multiply_adds / 2**30:.{digits}f}",
+            *(_billions(cost.multiply_adds / divisor, wide=wide) for divisor in (1e9, 2**30)),
             str(len(spec.links) or "–"),
             *_published(entry.printed("parameters"), footnotes),
             *_published(entry.printed("multiply-adds"), footnotes),
         )
     notes = (Text(f"{mark}  {text}") for text, mark in footnotes.items())
     return Group(table, Text(), *notes, Text("GFLOPs are multiply-adds / 2^30 where no note says otherwise."))
+
+
+def _billions(value: float, *, wide: bool) -> str:
+    """A number of multiply-adds in billions; unless `wide`, in at most 6 characters below 10,000."""
+    return f"{value:.{3 if wide else 1 if value >= 1000 else 2}f}"
 
 
 def _published(comparison: Comparison | None, footnotes: dict[str, str]) -> tuple[str, Text]:
@@ -150,7 +166,7 @@ def _published(comparison: Comparison | None, footnotes: dict[str, str]) -> tupl
 
 def _percent(comparison: Comparison) -> str:
     """The difference with its sign, without one if it rounds to zero."""
-    text = f"{comparison.difference_percent:+.2f}"
+    text = f"{comparison.difference_percent:+.{1 if abs(comparison.difference_percent) >= 10 else 2}f}"
     return "0.00" if float(text) == 0 else text
 
 

@@ -10,14 +10,13 @@ import pytest
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.models.baselines import simple_baseline
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
-from hrnet_tf.spec import baseline as baseline_spec
-from hrnet_tf.spec import complexity as cost
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.baseline import SimpleBaselineSpec
-from hrnet_tf.spec.complexity import Cost, parts
+from hrnet_tf.spec.baselines.resnet_trunk import ResNetTrunk
+from hrnet_tf.spec.baselines.simple_baseline import SimpleBaselineSpec
+from hrnet_tf.spec.complexity import parts
+from hrnet_tf.spec.cost import Cost
 
 Counts = dict[str, Cost]
 
@@ -69,11 +68,8 @@ def random_weights() -> Callable[[Any], Weights]:
     return make
 
 
-@pytest.fixture
-def small_baseline(monkeypatch: pytest.MonkeyPatch) -> SimpleBaselineSpec:
+@pytest.fixture(scope="session")
+def small_baseline() -> SimpleBaselineSpec:
     """A SimpleBaseline with 6 blocks and an eighth of the width; the published ones take a minute to convert."""
-    monkeypatch.setitem(baseline_spec.RESNET_BLOCKS, 50, (1, 2, 2, 1))
-    for module in (cost, simple_baseline):
-        monkeypatch.setattr(module, "RESNET_WIDTH", 8)
-        monkeypatch.setattr(module, "DECONVOLUTION_CHANNELS", 16)
-    return SimpleBaselineSpec("small", 50, (64, 64), 17)
+    trunk = ResNetTrunk(blocks=(1, 2, 2, 1), stem_width=8, width=8)
+    return SimpleBaselineSpec(name="small", input_size=(64, 64), classes=17, trunk=trunk, deconvolution_width=16)

@@ -95,11 +95,11 @@ def test_presets() -> None:
     assert {hr.HRNet.preset(name).task for name in hr.list_presets("detection")} == {"detection"}
     with pytest.raises(hr.HRNetError, match=r"`task` must be one of pose, .*, got 'poses'"):
         hr.list_presets("poses")
-    with pytest.raises(hr.HRNetError, match="simple-baseline-r50 is no HRNet; use SimpleBaseline"):
+    with pytest.raises(hr.HRNetError, match="simple-baseline-r50 is no HRNet; use Baseline"):
         hr.HRNet.preset("simple-baseline-r50")
-    with pytest.raises(hr.HRNetError, match="pose-w32 is no SimpleBaseline; use HRNet"):
-        hr.SimpleBaseline.preset("pose-w32")
-    assert hr.SimpleBaseline.preset("simple-baseline-r50", input_size=64, outputs=5).input_size == (64, 64)
+    with pytest.raises(hr.HRNetError, match="pose-w32 is an HRNet; use HRNet"):
+        hr.Baseline.preset("pose-w32")
+    assert hr.Baseline.preset("simple-baseline-r50", input_size=64, outputs=5).input_size == (64, 64)
 
 
 def test_losses() -> None:

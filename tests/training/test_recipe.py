@@ -33,7 +33,7 @@ def test_recipe_of_the_paper() -> None:
     }  # fmt: skip
     assert load_recipe("pose", "coco") == paper
     assert load_recipe("pose", "coco-384x288") == {**paper, "sigma": 3.0}
-    assert recipe_names("pose") == ["coco", "coco-384x288", "small"]
+    assert recipe_names("pose") == ["coco", "coco-384x288", "cpn", "hourglass", "small"]
 
 
 @pytest.mark.parametrize(

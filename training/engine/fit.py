@@ -28,6 +28,7 @@ from training.engine.checkpoint import Checkpoint
 from training.engine.starting import CHECKPOINT, TENSORBOARD, check_same, started
 from training.engine.strategies import reraised_worker_errors
 from training.execution import Execution
+from training.optim.auxiliary import auxiliary_trainer, has_auxiliary, without_auxiliary
 from training.optim.optimizers import AveragedWeights, make_optimizer
 from training.optim.schedules import learning_rates
 from training.optim.sparsity import sparsified, sparsity_callbacks
@@ -131,7 +132,10 @@ def _compiled(state: _Fit, teacher: KerasModel | None) -> tuple[KerasModel, Kera
         ema=optimization.ema,
         loss_scaling=config.precision == FLOAT16,
     )
-    trainer = trainer_model(task, student, loss)
+    if has_auxiliary(student):
+        trainer = auxiliary_trainer(task, student, state.run.spec, loss)
+    else:
+        trainer = trainer_model(task, student, loss)
     compile_trainer(trainer, loss, optimizer, jit=state.execution.jit or BACKEND == "jax")
     if teacher is not None:
         trainer = distillation_model(task, trainer, teacher, regularization.distill_weight)
@@ -159,7 +163,7 @@ def _callbacks(state: _Fit, checkpoint: Checkpoint, rows: Rows, elastic: list[Ke
     first = [*elastic, TerminateOnNonFinite(run, examples), *sparsity, averaged]
     if state.val:
         # Weights on several devices are copied to a model on one device.
-        validated = build_model(run.spec) if execution.devices.strategy else state.model
+        validated = build_model(run.spec) if execution.devices.strategy else without_auxiliary(state.model)
         first.append(Validation(state.val, run.spec, validated, state.model, geometry, execution.memory_budget))
     first.append(LearningRateLog(checkpoint.optimizer))
     keep = RunCheckpoint(

@@ -21,10 +21,12 @@ from training.config import FLOAT32, TrainingConfig
 def build_for_training(spec: Network, config: TrainingConfig, *, folded: bool = False) -> KerasModel:
     """Build the Keras model of a spec with the precision, link dropout and frozen parts of a config.
 
+    It has the outputs that only training needs, if the network has any.
+
     Args:
         spec: The network.
         config: The config.
-        folded: Build it with folded BatchNorm, without link dropout and frozen parts.
+        folded: Build it with folded BatchNorm, without link dropout, frozen parts and auxiliary outputs.
     """
     regularization = config.regularization
     links = spec.links if isinstance(spec, HRNetSpec) and not folded else frozenset()
@@ -32,7 +34,7 @@ def build_for_training(spec: Network, config: TrainingConfig, *, folded: bool = 
     earlier_policy = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(config.precision if config.precision == FLOAT32 else f"mixed_{config.precision}")
     try:
-        model = build_model(spec, folded=folded, gate=gate)
+        model = build_model(spec, folded=folded, gate=gate, auxiliary=not folded)
     finally:
         keras.mixed_precision.set_global_policy(earlier_policy)
     if not folded:

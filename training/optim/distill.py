@@ -12,7 +12,6 @@ from hrnet_tf.backend.graph import flat, is_functional, output_tensors, pack_out
 from hrnet_tf.backend.keras_module import BACKEND, keras, ops
 from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.functional import HRNetModel
-from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from training.optim.trainer_models import DistillationLoss, DistillationModel, is_compiled
 from training.tasks.base import divergence
@@ -81,7 +80,7 @@ def _shapes(model: KerasModel) -> Any:
 
 
 def _default_distance(student: KerasModel) -> DistillationLoss:
-    head = student.spec.head_kind if isinstance(student, HRNetModel) and isinstance(student.spec, HRNetSpec) else None
+    head = student.spec.head_kind if isinstance(student, HRNetModel) else None
     if head == "detection":
         raise HRNetError("`student` is a detector, whose stages need their own training: distill in a run, by `hrnet train`")
     return divergence if head in LOGITS_HEADS else mean_squared_difference

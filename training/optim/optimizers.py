@@ -18,6 +18,7 @@ from hrnet_tf.backend.keras_module import NAME, keras, tf
 from hrnet_tf.backend.types import KerasOptimizer, KerasSchedule, Tensor, Variable
 
 MOMENTUM = 0.9  # of sgd in the official recipes
+RMSPROP_DECAY = 0.99  # PyTorch's and Torch7's, of the stacked hourglass
 ADAM_EPSILON = 1e-8  # PyTorch's; gradients of heatmaps are so small that Keras's 1e-7 matters
 
 
@@ -34,7 +35,7 @@ def make_optimizer(
 
     Args:
         learning_rate: Learning rate, or a schedule by the number of updates.
-        name: adam, or sgd with momentum 0.9.
+        name: adam, sgd with momentum 0.9, or rmsprop with a decay of 0.99.
         weight_decay: Decoupled weight decay of kernels; biases and the parameters of BatchNorm do not decay.
         accumulate: Gradient accumulation steps (adam only).
         ema: Momentum of a moving average of the weights; 0: none.
@@ -43,6 +44,8 @@ def make_optimizer(
     common = {"use_ema": ema > 0, "ema_momentum": ema, "weight_decay": weight_decay or None}
     if name == "sgd":
         optimizer = keras.optimizers.SGD(learning_rate, momentum=MOMENTUM, **common)
+    elif name == "rmsprop":
+        optimizer = keras.optimizers.RMSprop(learning_rate, rho=RMSPROP_DECAY, epsilon=ADAM_EPSILON, **common)
     elif NAME == TF_KERAS and accumulate > 1:
         optimizer = AccumulatingAdam(learning_rate, epsilon=ADAM_EPSILON, **common)
         optimizer.accumulate = accumulate

@@ -7,7 +7,6 @@ from hrnet_tf.backend.types import KerasSchedule
 from training.config import POLY, STEP, TrainingConfig
 
 POLY_POWER = 0.9  # the official segmentation recipes'
-STEP_FACTOR = 0.1  # the official GAMMA1 and LR_FACTOR
 MAX_WARMUP = 0.25  # of the training
 
 
@@ -28,7 +27,7 @@ def learning_rates(config: TrainingConfig, steps: int) -> KerasSchedule:
     schedule, accumulate = config.schedule, config.optimization.accumulate
     peak, updates = schedule.learning_rate * config.devices, updates_after(schedule.epochs, steps, accumulate)
     if schedule.lr_schedule == STEP:
-        rates = [peak * STEP_FACTOR**number for number in range(len(schedule.lr_milestones) + 1)]
+        rates = [peak * schedule.lr_factor**number for number in range(len(schedule.lr_milestones) + 1)]
         boundaries = [updates_after(epoch, steps, accumulate) - 1 for epoch in schedule.lr_milestones]
         return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
     if schedule.lr_schedule == POLY:

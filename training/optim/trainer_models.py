@@ -174,11 +174,12 @@ def distillation_model(task: AnyTrainingTask, student: KerasModel, teacher: Kera
 
     Args:
         task: The task.
-        student: What `trainer_model` returned, compiled.
+        student: A trainer model, or a plain one; compiled.
         teacher: A Keras model with the same outputs.
         weight: Weight of the teacher, from 0 to 1.
     """
-    return DistillationModel(student, teacher, weight, task.distillation_loss or student.distillation_loss)
+    distance = None if isinstance(student, TrainerModel) else task.distillation_loss
+    return DistillationModel(student, teacher, weight, distance or student.distillation_loss)
 
 
 def batch_loss(model: KerasModel, loss: KerasLoss) -> BatchLoss:

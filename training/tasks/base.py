@@ -95,6 +95,7 @@ class TrainingTask(Generic[Dataset, Settings]):
             (see `mobile_eval.image.geometry`).
         draw: Draws targets or outputs (n, ...) on images (n, H, W, 3), RGB; takes the category and the geometry.
         recipe: Returns the name of a network's default recipe; None for a task without recipes.
+        auxiliary_loss: Returns the Keras loss of outputs that only training needs; None for that of the output.
         distillation_loss: Distance of outputs from a teacher's, a scalar; None where `trainer` has its own.
         class_weights: Returns the class weights (classes,) that balance a training set, for tasks with `ClassWeightSettings`.
         prepare: Applies settings to a data set; takes the category of the run that is fine-tuned, if any.
@@ -110,6 +111,7 @@ class TrainingTask(Generic[Dataset, Settings]):
     metric_evaluator: Callable[[Dataset, Network, Geometry], MetricEvaluator]
     draw: Callable[[Image, Outputs, Category, Geometry], Image]
     recipe: Callable[[Network], str] | None = None
+    auxiliary_loss: Callable[[], KerasLoss] | None = None
     distillation_loss: Callable[[Tensor, Tensor], Tensor] | None = None
     class_weights: Callable[[Dataset], NDArray[np.float64]] | None = None
     prepare: Callable[[Dataset, Settings, Category | None], Dataset] | None = None

@@ -92,7 +92,7 @@ def trainings(folder, config):
 def parts():
     """The layers that are implemented separately for each Keras."""
     maps = np.random.default_rng(0).standard_normal((2, 3, 5, 4)).astype(np.float32)
-    results = {kind: np.asarray(Upsampling(4, kind)(maps)) for kind in ("nearest", "bilinear")}
+    results = {kind: np.asarray(Upsampling(4, kind)(maps)) for kind in ("nearest", "bilinear", "aligned")}
     gate = HardConcreteGate("stage2_module0_link0to1_gate")
     gate(maps)
     gate.log_alpha.assign(0.0)

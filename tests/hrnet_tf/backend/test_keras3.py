@@ -127,7 +127,7 @@ def test_other_tasks_have_the_same_variables(results: BackendResults, spec: HRNe
     assert results.facts["names"][task] == sorted(model_weights(build_model(task_spec)))
 
 
-@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "aligned"])
 def test_upsampling_equals_tf_keras(results: BackendResults, interpolation: str) -> None:
     maps = np.random.default_rng(0).standard_normal((2, 3, 5, 4)).astype(np.float32)
     expected = Upsampling(4, interpolation)(maps).numpy()

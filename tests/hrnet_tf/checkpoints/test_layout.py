@@ -22,7 +22,6 @@ from hrnet_tf.checkpoints.to_torch import official_arrays
 from hrnet_tf.checkpoints.torch_reader import Arrays
 from hrnet_tf.models.build import build_model
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from hrnet_tf.spec.presets import PRESETS, preset
 from hrnet_tf.spec.units import FusionLink
@@ -149,13 +148,7 @@ def test_network_is_inferred_from_shapes(task: str, changes: dict[str, object], 
     assert inferred.name == f"{task}-w{spec.width}"
 
 
-@pytest.mark.slow
-def test_baseline_is_inferred_from_its_blocks(checkpoint: Make) -> None:
-    spec = SimpleBaselineSpec("simple-baseline-r50", 50, (256, 192), 3)
-    assert infer_network(official_names(checkpoint(spec))) == spec
-
-
-@pytest.mark.parametrize("name", [name for name, spec in PRESETS.items() if isinstance(spec, HRNetSpec)])
+@pytest.mark.parametrize("name", PRESETS)
 def test_entries_of_each_preset_are_distinct(name: str) -> None:
     table = entries(preset(name))
     assert len({entry.name for entry in table}) == len(table) == len({entry.variable for entry in table})

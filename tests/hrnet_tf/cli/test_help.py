@@ -97,7 +97,7 @@ def test_errors_name_what_is_similar(words: str, named: str) -> None:
         ("prune run --method r", ["random"]),
         ("convert run --format int", ["int8", "int16x8"]),
         ("data synthetic --task de", ["detection"]),
-        ("train m --optimizer ", ["adam", "sgd"]),
+        ("train m --optimizer ", ["adam", "sgd", "rmsprop"]),
         ("checkpoint ", ["import", "export"]),
         ("benchmark m.tflite --mode r", ["rapid"]),
     ],

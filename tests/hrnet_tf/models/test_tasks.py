@@ -16,7 +16,8 @@ from hrnet_tf.models.heads import full_size
 from hrnet_tf.models.layers import Upsampling
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.complexity import Cost, parts
+from hrnet_tf.spec.complexity import parts
+from hrnet_tf.spec.cost import Cost
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from hrnet_tf.spec.units import FusionLink
 from mobile_eval.runtime.interpreter import make_interpreter

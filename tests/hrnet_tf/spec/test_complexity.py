@@ -10,7 +10,8 @@ import pytest
 
 from hrnet_tf.models.build import build_model
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.complexity import Cost, complexity, parts
+from hrnet_tf.spec.complexity import complexity, parts
+from hrnet_tf.spec.cost import Cost
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import preset
 from hrnet_tf.spec.units import FusionLink

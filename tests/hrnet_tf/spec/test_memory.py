@@ -12,7 +12,6 @@ import pytest
 
 from hrnet_tf.models.build import build_model
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.memory import MEMORY_BUDGET, activation_bytes, batch_size_for, live_bytes, parse_memory
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import preset
@@ -64,7 +63,7 @@ def networks(spec: HRNetSpec) -> list[Network]:
     full = [of(task) for task in ("pose", "landmarks", "segmentation", "classification")]
     variants = [of("landmarks", block="bottleneck"), of("landmarks", interpolation="bilinear"), of("segmentation", head_width=2)]
     pruned = [network.without(REMOVED) for network in (*full[:2], *variants)]
-    return [*full, *variants, *pruned, SimpleBaselineSpec("baseline", 50, (64, 96), 17)]
+    return [*full, *variants, *pruned, dataclasses.replace(preset("simple-baseline-r50"), input_size=(64, 96))]
 
 
 @pytest.mark.slow

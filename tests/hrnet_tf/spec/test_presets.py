@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hrnet_tf.spec.complexity import complexity, parts, total
+from hrnet_tf.spec.complexity import complexity, parts
+from hrnet_tf.spec.cost import total
 from hrnet_tf.spec.network import BLOCKS, INTERPOLATIONS, TASKS, HRNetSpec
 from hrnet_tf.spec.presets import PRESETS, customized, preset
 
@@ -16,6 +17,28 @@ COUNTS = {
     "simple-baseline-r50": (33_999_697, 5_426_380_800, "5.426", "5.054"),
     "simple-baseline-r101": (52_991_825, 9_062_842_368, "9.063", "8.440"),
     "simple-baseline-r152": (68_635_473, 12_699_303_936, "12.699", "11.827"),
+    "cpn-r50": (26_985_826, 6_661_865_472, "6.662", "6.204"),
+    "cpn-r101": (
+        45_977_954,
+        10_298_327_040,
+        "10.298",
+        None,
+    ),  # the port's, less its predictions
+    "cpn-r50-pytorch": (26_985_826, 6_888_357_888, "6.888", "6.415"),
+    "cpn-r101-pytorch": (45_977_954, 10_524_819_456, "10.525", None),
+    "hourglass-1": (3_587_217, 4_354_277_376, "4.354", None),
+    "hourglass-2": (6_731_682, 6_744_047_616, "6.744", None),
+    "hourglass-4": (13_020_612, 11_523_588_096, "11.524", None),
+    "hourglass-8": (25_598_472, 21_082_669_056, "21.083", "19.635"),
+    "resnet-38": (28_331_432, 4_082_761_728, "4.083", "3.802"),
+    "resnet-50": (25_586_344, 4_108_451_840, "4.108", "3.826"),
+    "resnet-72": (48_402_856, 8_013_348_864, "8.013", "7.463"),
+    "resnet-101": (44_578_472, 7_820_673_024, "7.821", "7.284"),
+    "resnet-106": (64_933_288, 11_943_936_000, "11.944", "11.124"),
+    "resnet-152": (60_222_120, 11_532_894_208, "11.533", "10.741"),
+    "resnet-50-torchvision": (25_557_032, 4_089_184_256, "4.089", None),
+    "resnet-101-torchvision": (44_549_160, 7_801_405_440, "7.801", None),
+    "resnet-152-torchvision": (60_192_808, 11_513_626_624, "11.514", None),
     "segment-w18": (9_641_119, None, "147.401", "137.278"),
     "segment-w40": (45_894_435, None, "535.447", "498.674"),
     "segment-w48": (65_859_379, None, "747.513", "696.176"),
@@ -120,7 +143,7 @@ def test_official_links(name: str) -> None:
 def test_number_of_links(name: str) -> None:
     pose = {"pose-w16": 53, "pose-w32": 53, "pose-w48": 53, "pose-small-v1": 11, "pose-small-v2": 35}
     expected = pose.get(name, 20 if name.endswith("small-v1") else 44 if name.endswith("small-v2") else 62)
-    assert len(preset(name).links) == (0 if name.startswith("simple-baseline") else expected)
+    assert len(preset(name).links) == (expected if isinstance(preset(name), HRNetSpec) else 0)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -128,7 +151,8 @@ def test_names_match_the_networks(name: str) -> None:
     spec = preset(name)
     assert spec.name == name
     prefixes = {"pose": "pose", "segment": "segmentation", "landmarks": "landmarks", "detect": "detection",
-                "classify": "classification", "simple": "pose"}  # fmt: skip
+                "classify": "classification", "simple": "pose", "cpn": "pose", "hourglass": "pose",
+                "resnet": "classification"}  # fmt: skip
     assert spec.task == prefixes[name.split("-")[0]]
     if isinstance(spec, HRNetSpec):
         assert spec.block == BLOCKS[name.endswith("bottleneck")]

@@ -106,6 +106,13 @@ def heatmap_loss(settings: HeatmapSettings) -> KerasLoss:
     return LOSSES[settings.loss]()
 
 
+def auxiliary_heatmap_loss() -> KerasLoss:
+    """Return the loss of intermediate heatmaps: of all joints (in CPN's paper, mining the hardest there loses accuracy)."""
+    from training.tasks.pose.losses import HeatmapMSE
+
+    return HeatmapMSE()
+
+
 def heatmap_distillation_loss(teacher_heatmaps: Tensor, heatmaps: Tensor) -> Tensor:
     """Half the mean squared difference of heatmaps, a scalar on the scale of `HeatmapMSE`."""
     from hrnet_tf.backend.keras_module import ops
@@ -135,6 +142,7 @@ TASK: TrainingTask[KeypointDataset, PoseSettings] = TrainingTask(
     metric_evaluator=PckEvaluator,
     draw=draw_heatmaps,
     recipe=_recipe,
+    auxiliary_loss=auxiliary_heatmap_loss,
     distillation_loss=heatmap_distillation_loss,
     prepare=with_flip_pairs,
     check=check_flip_pairs,

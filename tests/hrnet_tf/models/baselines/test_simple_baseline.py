@@ -22,8 +22,10 @@ from hrnet_tf.models.layers import deconv_unit
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network, network_from_json, network_to_json
-from hrnet_tf.spec.baseline import SimpleBaselineSpec
-from hrnet_tf.spec.complexity import Cost, complexity, parts
+from hrnet_tf.spec.baselines.resnet_trunk import ResNetTrunk
+from hrnet_tf.spec.baselines.simple_baseline import SimpleBaselineSpec
+from hrnet_tf.spec.complexity import complexity, parts
+from hrnet_tf.spec.cost import Cost
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import customized, preset
 from mobile_eval.errors import HRNetError
@@ -117,9 +119,9 @@ def test_json_round_trip() -> None:
 @pytest.mark.parametrize(
     ("change", "offending"),
     [
-        ({"depth": 34}, "got 34"),
+        ({"deconvolution_width": 0}, "deconvolution_width.*got 0"),
+        ({"trunk": ResNetTrunk.of_depth(50, output_stride=16)}, "output_stride.*got 16"),
         ({"classes": 0}, "classes.*got 0"),
-        ({"task": "segmentation"}, "'segmentation'"),
         ({"input_size": (100, 64)}, "got 100x64"),
     ],
 )
@@ -181,7 +183,8 @@ def test_training_quantization_conversion_and_comparison(
     float32 = convert_run(run, ConvertOptions("float32"), tmp_path / "float32.tflite")
     assert float32.parity.max_error < 1e-4
     assert float32.description.network.pop("spec") == network_to_json(run.spec)
-    assert float32.description.network == {"architecture": "simple-baseline", "depth": 50}
+    assert float32.description.network["architecture"] == "simple-baseline"
+    assert float32.description.network["trunk"]["width"] == 8
     assert float32.description.importance is None
     for result in (
         convert_run(run, ConvertOptions("int8"), tmp_path / "int8.tflite", data),

@@ -1,0 +1,34 @@
+"""The known layouts of the networks that HRNet is compared with: a line for each."""
+
+from __future__ import annotations
+
+from hrnet_tf.checkpoints.baselines.cpn import CPN
+from hrnet_tf.checkpoints.baselines.hourglass import AUTHORS, BEARPAW
+from hrnet_tf.checkpoints.baselines.layout import Layout
+from hrnet_tf.checkpoints.baselines.resnet import RESNET
+from hrnet_tf.checkpoints.baselines.simple_baseline import SIMPLE_BASELINE
+from hrnet_tf.checkpoints.torch_reader import Arrays
+from hrnet_tf.spec.baselines.base import BaselineSpec
+
+LAYOUTS: tuple[Layout, ...] = (  # in the order in which they are tried; of each kind, the one that is exported first
+    SIMPLE_BASELINE,
+    CPN,
+    BEARPAW,
+    AUTHORS,
+    RESNET,  # last: others contain a ResNet, too
+)
+
+
+def find_layout(arrays: Arrays) -> Layout | None:
+    """Return the layout of arrays by their names in the file, without wrappers; None if they are of none."""
+    return next((layout for layout in LAYOUTS if layout.matches(layout.renamed(arrays))), None)
+
+
+def official_layout(spec: BaselineSpec) -> Layout:
+    """Return the layout in which a network is exported."""
+    return next(layout for layout in LAYOUTS if isinstance(spec, layout.kind))
+
+
+def known_systems() -> str:
+    """Return the names of the networks whose layouts are known, for messages."""
+    return ", ".join(dict.fromkeys(layout.kind.title for layout in LAYOUTS))

@@ -1,0 +1,145 @@
+"""The layers of `hrnet_tf.spec.baselines.layers`, built with Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import Tensor
+from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize
+from hrnet_tf.models.heads import OUTPUT_DTYPE, output_conv, output_dense
+from hrnet_tf.models.layers import (
+    StemPadding,
+    Upsampling,
+    add_all,
+    conv_unit,
+    deconv_unit,
+    depthwise_unit,
+    normalization,
+)
+from hrnet_tf.spec.baselines.layers import NEAREST
+from mobile_eval.typed import JsonObject
+
+STEM = "stem"  # the convolution that reads the image
+
+
+class KerasLayers:
+    """Builds layers of Keras; see `hrnet_tf.spec.baselines.layers.Layers`.
+
+    Args:
+        spec: The network, as `hrnet_tf.spec.architectures.network_to_json` returns it. The padding of the stem carries it.
+        folded: Whether to build the network with BatchNorm folded into the convolutions.
+    """
+
+    def __init__(self, spec: JsonObject, *, folded: bool = False):
+        self.spec = spec
+        self.folded = folded
+
+    def conv(
+        self,
+        x: Tensor,
+        channels: int,
+        kernel: int,
+        name: str,
+        *,
+        index: int = 1,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        norm: bool = True,
+        relu: bool = True,
+        output: bool = False,
+    ) -> Tensor:
+        reads_image = (name, index) == (STEM, 1)
+        return conv_unit(
+            x,
+            channels,
+            kernel,
+            name=name,
+            index=index,
+            stride=stride,
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+            norm=norm,
+            relu=relu,
+            folded=self.folded,
+            padding=StemPadding(kernel // 2, self.spec) if reads_image else None,
+            dtype=OUTPUT_DTYPE if output else None,
+        )
+
+    def deconv(self, x: Tensor, channels: int, kernel: int, name: str) -> Tensor:
+        return deconv_unit(x, channels, kernel, name=name, folded=self.folded)
+
+    def depthwise(
+        self,
+        x: Tensor,
+        kernel: int,
+        name: str,
+        *,
+        index: int = 1,
+        stride: int = 1,
+        dilation: int = 1,
+        norm: bool = True,
+        relu: bool = True,
+    ) -> Tensor:
+        return depthwise_unit(
+            x,
+            kernel,
+            name=name,
+            index=index,
+            stride=stride,
+            dilation=dilation,
+            norm=norm,
+            relu=relu,
+            folded=self.folded,
+        )
+
+    def output_conv(self, x: Tensor, channels: int, name: str) -> Tensor:
+        return output_conv(x, channels, name)
+
+    def norm(self, x: Tensor, name: str, *, relu: bool = True) -> Tensor:
+        return normalization(x, name, relu=relu, folded=self.folded)
+
+    def relu(self, x: Tensor, name: str) -> Tensor:
+        return keras.layers.ReLU(name=name)(x)
+
+    def dropout(self, x: Tensor, rate: float, name: str, *, channels: bool = False) -> Tensor:
+        if self.folded:
+            return x
+        kind = keras.layers.SpatialDropout2D if channels else keras.layers.Dropout
+        return kind(rate, name=name)(x)
+
+    def max_pool(self, x: Tensor, kernel: int, name: str) -> Tensor:
+        border = (kernel - 1) // 2
+        if border:
+            x = keras.layers.ZeroPadding2D(border, name=f"{name}_pad")(x)  # zeros do not change a maximum of ReLU outputs
+        return keras.layers.MaxPooling2D(kernel, 2, name=name)(x)
+
+    def upsample(self, x: Tensor, factor: int, name: str, interpolation: str = NEAREST) -> Tensor:
+        return Upsampling(factor, interpolation, name=name)(x)
+
+    def resize(self, x: Tensor, like: Tensor, name: str, interpolation: str = NEAREST) -> Tensor:
+        return Resize(tuple(like.shape[1:3]), interpolation, name=name)(x)
+
+    def add(self, maps: Sequence[Tensor], name: str, *, relu: bool = False) -> Tensor:
+        total = add_all(list(maps), name=name)
+        return keras.layers.ReLU(name=f"{name}_relu")(total) if relu else total
+
+    def concat(self, maps: Sequence[Tensor], name: str) -> Tensor:
+        return keras.layers.Concatenate(name=name)(list(maps))
+
+    def adaptive_mean(self, x: Tensor, bins: int, name: str) -> Tensor:
+        height, width = x.shape[1:3]
+        if bins == 1:
+            return keras.layers.GlobalAveragePooling2D(keepdims=True, name=name)(x)
+        if height % bins or width % bins:
+            return AdaptiveMean(bins, name=name)(x)
+        return keras.layers.AveragePooling2D((height // bins, width // bins), name=name)(x)
+
+    def global_mean(self, x: Tensor, name: str) -> Tensor:
+        return keras.layers.GlobalAveragePooling2D(name=name)(x)
+
+    def dense(self, x: Tensor, outputs: int, name: str) -> Tensor:
+        return output_dense(x, outputs, name)

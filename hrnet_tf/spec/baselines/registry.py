@@ -1,0 +1,16 @@
+"""The networks that HRNet is compared with: a line for each kind."""
+
+from __future__ import annotations
+
+from hrnet_tf.spec.baselines.base import BaselineSpec
+from hrnet_tf.spec.baselines.cpn import CPNSpec
+from hrnet_tf.spec.baselines.hourglass import HourglassSpec
+from hrnet_tf.spec.baselines.resnet import ResNetSpec
+from hrnet_tf.spec.baselines.simple_baseline import SimpleBaselineSpec
+
+BASELINES: tuple[type[BaselineSpec], ...] = (
+    SimpleBaselineSpec,
+    CPNSpec,
+    HourglassSpec,
+    ResNetSpec,
+)

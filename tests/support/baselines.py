@@ -1,0 +1,53 @@
+"""Small networks of each kind that HRNet is compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hrnet_tf.spec.baselines.base import BaselineSpec
+from hrnet_tf.spec.baselines.cpn import CPNSpec
+from hrnet_tf.spec.baselines.hourglass import HourglassSpec
+from hrnet_tf.spec.baselines.resnet import ResNetSpec
+from hrnet_tf.spec.baselines.resnet_trunk import ResNetTrunk
+from hrnet_tf.spec.baselines.simple_baseline import SimpleBaselineSpec
+
+SIZE = (64, 64)
+
+
+def trunk(**changes: Any) -> ResNetTrunk:
+    """A ResNet of five bottlenecks and an eighth of the width."""
+    return ResNetTrunk(**{"blocks": (1, 1, 2, 1), "stem_width": 8, "width": 8, **changes})
+
+
+def classifier(**changes: Any) -> ResNetSpec:
+    """A ResNet for classification with other changes than its sizes."""
+    return ResNetSpec(name="resnet", input_size=SIZE, classes=5, trunk=trunk(**changes))
+
+
+def simple_baseline(**changes: Any) -> SimpleBaselineSpec:
+    return SimpleBaselineSpec(name="simple-baseline", input_size=SIZE, classes=5, trunk=trunk(**changes), deconvolution_width=16)
+
+
+def cpn(**changes: Any) -> CPNSpec:
+    return CPNSpec(name="cpn", input_size=SIZE, classes=5, trunk=trunk(**changes), width=16)
+
+
+def hourglass(stacks: int = 2, stem_width: int = 16) -> HourglassSpec:
+    return HourglassSpec(name="hourglass", input_size=SIZE, classes=5, stacks=stacks, width=16, stem_width=stem_width)
+
+
+NETWORKS: dict[str, BaselineSpec] = {
+    "simple baseline": simple_baseline(),
+    "cpn": cpn(),
+    "caffe cpn": cpn(style="caffe"),
+    "hourglass": hourglass(stem_width=8),
+    "7x7": classifier(),
+    "3x3": classifier(stem="3x3"),
+    "basic": classifier(stem="3x3", kinds=("bottleneck", "basic", "basic", "basic"), extra_bottleneck=True),
+    "grouped": classifier(groups=4, inner_factor=2),
+}
+VARIANTS: dict[str, BaselineSpec] = {  # without published weights
+    "deep": classifier(stem="deep"),
+    "caffe": classifier(style="caffe"),
+    "dilated": classifier(output_stride=8),
+}
