@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hrnet_tf.backend.choice import check_same_keras, check_tf_keras
+from hrnet_tf.backend.choice import check_same_keras
 from hrnet_tf.backend.keras_module import BACKEND
 from hrnet_tf.backend.types import KerasCallback, KerasModel, KerasOptimizer, TFDataset
 from hrnet_tf.models.build import build_model
@@ -146,12 +146,7 @@ def _compiled(state: _Fit, teacher: KerasModel | None) -> tuple[KerasModel, Kera
 def _elastic(state: _Fit) -> list[KerasCallback]:
     """Return what trains random smaller networks inside the model. Its channels are ordered by the initial weights."""
     share, spec = state.config.regularization.elastic, state.run.spec
-    if not share:
-        return []
-    check_tf_keras("elastic")
-    if not isinstance(spec, HRNetSpec):
-        raise HRNetError(f"`elastic` trains smaller networks inside an HRNet, got {spec.name}")
-    return [random_networks(state.model, spec, share, state.config.seed)]
+    return [random_networks(state.model, spec, share, state.config.seed)] if share and isinstance(spec, HRNetSpec) else []
 
 
 def _callbacks(state: _Fit, checkpoint: Checkpoint, rows: Rows, elastic: list[KerasCallback]) -> list[KerasCallback]:

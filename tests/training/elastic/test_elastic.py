@@ -67,3 +67,22 @@ def test_masks_are_as_severe_as_requested(micro: HRNetSpec) -> None:
     shares = [mask.dropped[group] / width for mask in masks for group, width in widths.items()]
     assert np.mean(shares) == pytest.approx(0.1, rel=0.2)
     assert max(shares) <= 0.75
+
+
+@pytest.mark.slow
+def test_a_resumed_training_draws_the_same_masks(micro_network: GatedNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    callback = random_networks(rebuild(micro_network.model), micro_network.spec, share=0.5, seed=0)
+    drawn: list[Mask | None] = []
+    monkeypatch.setattr(callback.masking, "apply", drawn.append)
+    monkeypatch.setattr(callback.masking, "clear", lambda: drawn.append(None))
+
+    def epoch(number: int) -> list[Mask | None]:
+        drawn.clear()
+        callback.on_epoch_begin(number)
+        for batch in range(40):
+            callback.on_train_batch_begin(batch)
+        return list(drawn)
+
+    first, second = epoch(0), epoch(1)
+    assert 10 <= sum(mask is not None for mask in second) <= 30
+    assert epoch(1) == second != first
