@@ -1,6 +1,6 @@
 """Convert every preset to int8 and check it: integers only, static shapes, runs, operators that the Edge TPU supports.
 
-    python benchmarks/presets.py [NAME ...] [--json FILE] [--table]
+    python benchmarks/presets.py [NAME ...] [--input-size HEIGHTxWIDTH] [--json FILE] [--table]
 
 Weights and calibration images are random: accuracy is not measured. `--json` writes each result to a file, and skips the networks
 that the file contains; `--table` prints the file as a Markdown table and converts nothing. All presets take an hour and a half
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from conversion.checks.verify import check_fully_int8, check_loads
 from conversion.targets.edgetpu import check_edgetpu
-from hrnet_tf.spec.presets import PRESETS, preset
+from hrnet_tf.spec.presets import PRESETS, customized, preset
 from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.typed import JsonObject
@@ -27,9 +27,9 @@ from training.pruning.candidate_latency import untrained_tflite
 TWO_STAGES = "two-stage detector: converted as two files, not checked here"
 
 
-def check_preset(name: str) -> JsonObject:
-    """Convert a preset; return what was checked, as the JSON file contains it."""
-    spec = preset(name)
+def check_preset(name: str, input_size: str | None = None) -> JsonObject:
+    """Convert a preset, at its own input size or another; return what was checked, as the JSON file contains it."""
+    spec = customized(preset(name), input_size=input_size)
     result: JsonObject = {"task": spec.task, "input_size": list(spec.input_size)}
     if spec.task == "detection":
         return {**result, "reason": TWO_STAGES}
@@ -70,6 +70,7 @@ def table_row(name: str, result: JsonObject) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*")
+    parser.add_argument("--input-size")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
@@ -79,7 +80,7 @@ def main() -> None:
     for name in options.names or ([] if options.table else PRESETS):
         if name in results:
             continue
-        results[name] = check_preset(name)
+        results[name] = check_preset(name, options.input_size)
         print(table_row(name, results[name]), flush=True)
         if options.json:
             options.json.write_text(json.dumps(results, indent=1))

@@ -10,15 +10,15 @@ from typing import TypeAlias
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel, Tensor
-from hrnet_tf.models.blocks import bottleneck_block, bottleneck_widths
-from hrnet_tf.models.layers import Upsampling, add_all, conv_unit
+from hrnet_tf.models.baselines.keras_layers import KerasLayers
+from hrnet_tf.models.layers import Upsampling, add_all, conv_unit, output_conv, output_dense
+from hrnet_tf.spec.baselines.blocks import BlockOptions, bottleneck_block, bottleneck_widths
 from hrnet_tf.spec.detection import PYRAMID_CHANNELS
 from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, HRNetSpec
 from mobile_eval.tasks.detection.constants import PYRAMID_LEVELS
 
 Branches: TypeAlias = Mapping[int, Tensor]  # feature maps (N, H, W, C) by branch
 HEATMAP_LAYER, HEATMAP_UPSAMPLING, LOGITS_LAYER = "head_heatmaps", "head_heatmaps_up", "head_logits"
-OUTPUT_DTYPE = "float32"  # also with a mixed precision policy: losses in float16 overflow
 
 
 def heatmap_head(branches: Branches, joints: int) -> Tensor:
@@ -50,8 +50,8 @@ def classification_head(branches: Branches, spec: HRNetSpec, *, folded: bool = F
     width, total = spec.head_channels, None
     for branch in sorted(branches):
         widths, name = bottleneck_widths(width * 2**branch), f"head_widen{branch}"
-        project = spec.full_channels(branch) != widths[2]
-        wide = bottleneck_block(branches[branch], widths, name=name, project=project, folded=folded)
+        options = BlockOptions(project=spec.full_channels(branch) != widths[2])
+        wide = bottleneck_block(KerasLayers(folded=folded), branches[branch], widths, name, options)
         if total is not None:
             total = conv_unit(total, wide.shape[-1], 3, name=f"head_down{branch}", stride=2, bias=True, folded=folded)
             wide = add_all([wide, total], name=f"head_sum{branch}")
@@ -83,14 +83,3 @@ def _gather(branches: Branches) -> Tensor:
     first, *lower = sorted(branches)
     maps = [Upsampling(2**branch, "bilinear", name=f"head_up{branch}")(branches[branch]) for branch in lower]
     return keras.layers.Concatenate(name="head_gathered")([branches[first], *maps]) if maps else branches[first]
-
-
-def output_conv(x: Tensor, channels: int, name: str) -> Tensor:
-    """Build the 1x1 convolution with bias, named `name`, to an output of the network in float32."""
-    initializer = keras.initializers.RandomNormal(stddev=0.001)  # as in the official repositories
-    return keras.layers.Conv2D(channels, 1, kernel_initializer=initializer, dtype=OUTPUT_DTYPE, name=name)(x)
-
-
-def output_dense(x: Tensor, outputs: int, name: str) -> Tensor:
-    """Build the dense layer, named `name`, from vectors (N, C) to an output of the network in float32."""
-    return keras.layers.Dense(outputs, dtype=OUTPUT_DTYPE, name=name)(x)

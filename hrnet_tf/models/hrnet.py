@@ -7,12 +7,13 @@ from functools import partial
 from hrnet_tf.backend.choice import check_tensorflow
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel, Tensor
-from hrnet_tf.models.blocks import basic_block, bottleneck_block
+from hrnet_tf.models.baselines.keras_layers import KerasLayers
 from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.fusion import exchange_unit
 from hrnet_tf.models.heads import HEATMAP_LAYER, LOGITS_LAYER, Branches, classification_head, dense_head, heatmap_head
 from hrnet_tf.models.layers import StemPadding, UnitWrapper, conv_unit
 from hrnet_tf.spec.architectures import network_to_json
+from hrnet_tf.spec.baselines.blocks import BlockOptions, basic_block, bottleneck_block
 from hrnet_tf.spec.network import FIRST_STAGE, HRNetSpec
 from hrnet_tf.spec.units import BranchModule, FusionLink, ResidualBlock
 from hrnet_tf.spec.widths import STEM1, stage1_stream, stem_stream
@@ -80,9 +81,9 @@ def _build_stage1(x: Tensor, spec: HRNetSpec, *, folded: bool, gate: UnitWrapper
         unit = ResidualBlock(1, 0, 0, block)
         first, second = _inner_widths(spec, unit, 2)
         widths = first, second, spec.width_of(stage1_stream(spec))
-        project = block == 0 and spec.has_projection
+        options = BlockOptions(project=block == 0 and spec.has_projection)
         block_gate = partial(gate, unit=unit) if gate and block else None  # the first block cannot be removed
-        x = bottleneck_block(x, widths, name=unit.name, project=project, folded=folded, gate=block_gate)
+        x = bottleneck_block(KerasLayers(folded=folded), x, widths, unit.name, options, block_gate)
     return x
 
 
@@ -135,13 +136,13 @@ def _link_widths(spec: HRNetSpec, link: FusionLink) -> tuple[int, ...]:
 
 
 def _build_blocks(maps: Tensor, place: BranchModule, spec: HRNetSpec, *, folded: bool, gate: UnitWrapper | None) -> Tensor:
-    channels = spec.channels(place.branch)
+    channels, layers = spec.channels(place.branch), KerasLayers(folded=folded)
     for block in spec.blocks(place):
         block_gate = partial(gate, unit=block) if gate else None
         if spec.block == "basic":
             (inner,) = _inner_widths(spec, block, 1)
-            maps = basic_block(maps, (inner, channels), name=block.name, folded=folded, gate=block_gate)
+            maps = basic_block(layers, maps, (inner, channels), block.name, gate=block_gate)
         else:
             first, second = _inner_widths(spec, block, 2)
-            maps = bottleneck_block(maps, (first, second, channels), name=block.name, folded=folded, gate=block_gate)
+            maps = bottleneck_block(layers, maps, (first, second, channels), block.name, gate=block_gate)
     return maps

@@ -17,6 +17,7 @@ from mobile_eval.typed import JsonObject
 
 DECONVOLUTION = "deconvolution"  # prefix of the names of transposed convolutions, whose kernels are (h, w, out, in)
 NORM_SUFFIX = "_norm"  # of the names of BatchNorm layers that follow no convolution
+OUTPUT_DTYPE = "float32"  # also with a mixed precision policy: losses in float16 overflow
 BATCH_NORM = {"epsilon": 1e-5, "momentum": 0.9}  # PyTorch's momentum is the complement, 0.1
 
 
@@ -269,6 +270,17 @@ def normalization(x: Tensor, name: str, *, relu: bool = True, folded: bool = Fal
 def _normalized(x: Tensor, name: str, index: int, *, relu: bool = True, dtype: KerasDType = None) -> Tensor:
     x = batch_normalization(f"{name}_bn{index}", dtype)(x)
     return keras.layers.ReLU(name=f"{name}_relu{index}")(x) if relu else x
+
+
+def output_conv(x: Tensor, channels: int, name: str) -> Tensor:
+    """Build the 1x1 convolution with bias, named `name`, to an output of the network in float32."""
+    initializer = keras.initializers.RandomNormal(stddev=0.001)  # as in the official repositories
+    return keras.layers.Conv2D(channels, 1, kernel_initializer=initializer, dtype=OUTPUT_DTYPE, name=name)(x)
+
+
+def output_dense(x: Tensor, outputs: int, name: str) -> Tensor:
+    """Build the dense layer, named `name`, from vectors (N, C) to an output of the network in float32."""
+    return keras.layers.Dense(outputs, dtype=OUTPUT_DTYPE, name=name)(x)
 
 
 def add_all(tensors: list[Tensor], *, name: str) -> Tensor:

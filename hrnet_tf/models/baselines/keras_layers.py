@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Tensor
 from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize
-from hrnet_tf.models.heads import OUTPUT_DTYPE, output_conv, output_dense
 from hrnet_tf.models.layers import (
+    OUTPUT_DTYPE,
     StemPadding,
     Upsampling,
     add_all,
@@ -16,6 +16,8 @@ from hrnet_tf.models.layers import (
     deconv_unit,
     depthwise_unit,
     normalization,
+    output_conv,
+    output_dense,
 )
 from hrnet_tf.spec.baselines.layers import NEAREST
 from mobile_eval.typed import JsonObject
@@ -27,11 +29,12 @@ class KerasLayers:
     """Builds layers of Keras; see `hrnet_tf.spec.baselines.layers.Layers`.
 
     Args:
-        spec: The network, as `hrnet_tf.spec.architectures.network_to_json` returns it. The padding of the stem carries it.
+        spec: The network, as `hrnet_tf.spec.architectures.network_to_json` returns it, which the padding of the stem carries;
+            None for layers without a stem.
         folded: Whether to build the network with BatchNorm folded into the convolutions.
     """
 
-    def __init__(self, spec: JsonObject, *, folded: bool = False):
+    def __init__(self, spec: JsonObject | None = None, *, folded: bool = False):
         self.spec = spec
         self.folded = folded
 

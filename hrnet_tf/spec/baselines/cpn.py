@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hrnet_tf.spec.baselines.base import AuxiliaryOutput, BaselineSpec
-from hrnet_tf.spec.baselines.blocks import BlockOptions, bottleneck_block
+from hrnet_tf.spec.baselines.blocks import PROJECTED, bottleneck_block
 from hrnet_tf.spec.baselines.layers import ALIGNED, Layers, T
 from hrnet_tf.spec.baselines.resnet_trunk import ResNetTrunk
 from hrnet_tf.spec.baselines.simple_baseline import COCO_KEYPOINTS, COCO_SIZE
@@ -18,7 +18,6 @@ LEVELS = 4
 REFINED_SIGMA = 1.4  # of a 7x7 Gaussian of OpenCV, in heatmap pixels
 GLOBAL_SIGMAS = (2.6, 2.0, 1.7, 1.4)  # of 15x15, 11x11, 9x9 and 7x7 Gaussians, from the coarsest level
 GLOBAL_WEIGHT = 0.5  # the loss of a global map is half a mean squared error, that of the refined one a full one
-PROJECTED = BlockOptions(project=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +91,7 @@ class CPNSpec(BaselineSpec):
 
     def _refine_net(self, layers: Layers[T], levels: list[T]) -> T:
         """Refine the coarser levels by more blocks, and predict heatmaps from all."""
-        widths, refined = (self.width // 2, self.width), []
+        widths, refined = (self.width // 2, self.width // 2, self.width), []
         for level, x in enumerate(levels):
             for block in range(LEVELS - 1 - level):
                 x = bottleneck_block(layers, x, widths, f"refine_level{level}_block{block}", PROJECTED)

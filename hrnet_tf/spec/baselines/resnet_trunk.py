@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hrnet_tf.spec.baselines.blocks import BlockOptions, basic_block, bottleneck_block
+from hrnet_tf.spec.baselines.blocks import PROJECTED, BlockOptions, basic_block, bottleneck_block, bottleneck_widths
 from hrnet_tf.spec.baselines.layers import Layers, T
 from hrnet_tf.spec.network import BLOCKS, MAX_MODULES, MAX_SIZE
 from hrnet_tf.spec.widths import BOTTLENECK_EXPANSION
@@ -129,7 +129,7 @@ class ResNetTrunk:
         if self.extra_bottleneck:
             inner = self.width * 2 ** (LAST_STAGE - 1)
             name = f"stage{LAST_STAGE + 1}_block0"
-            outputs[-1] = bottleneck_block(layers, x, (inner, BOTTLENECK_EXPANSION * inner), name, BlockOptions(project=True))
+            outputs[-1] = bottleneck_block(layers, x, bottleneck_widths(inner), name, PROJECTED)
         return tuple(outputs)
 
     @property
@@ -163,7 +163,7 @@ class ResNetTrunk:
             )
             name = f"stage{stage}_block{block}"
             if self.kinds[stage - 1] == "bottleneck":
-                x = bottleneck_block(layers, x, (inner, outer), name, options)
+                x = bottleneck_block(layers, x, (inner, inner, outer), name, options)
             else:
-                x = basic_block(layers, x, outer, name, options)
+                x = basic_block(layers, x, (outer, outer), name, options)
         return x
