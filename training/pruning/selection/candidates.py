@@ -81,7 +81,7 @@ class Candidates:
         """
         if not self._terms:
             self._measure_random_networks()
-        found: list[Selection] = []
+        measured: list[Selection] = []
         for number in tracked(range(SELECTED_NETWORKS), "candidate networks", SELECTED_NETWORKS, show=self.progress):
             fitted = dataclasses.replace(selector, importance=self.fitted())
             share = NEIGHBORS[number % len(NEIGHBORS)]
@@ -93,9 +93,9 @@ class Candidates:
                 continue
             growth = self.measure(self._mask(selection))
             if share <= 1:
-                found.append(dataclasses.replace(selection, lost=growth, bound=None))
-        logger.info("best of %d candidates: the loss grows %.2f times", len(self._terms), math.exp(min(s.lost for s in found)))
-        return min(found, key=lambda selection: selection.lost)
+                measured.append(dataclasses.replace(selection, lost=growth, bound=None))
+        logger.info("best of %d candidates: the loss grows %.2f times", len(self._terms), math.exp(min(s.lost for s in measured)))
+        return min(measured, key=lambda selection: selection.lost)
 
     def fitted(self) -> Importance:
         """Return the importance that predicts the measured losses best."""
