@@ -46,7 +46,7 @@ def selection_time(spec: HRNetSpec, multiple: int) -> JsonObject:
     selector = Selector(spec, random_importance(spec, 0), multiply_adds_cost_model(spec), multiple)
     started = time.perf_counter()
     selection = selector.select(Limit(cost=SHARE * selector.full_cost))
-    seconds, gap = time.perf_counter() - started, 1 - selection.bound / selection.lost
+    seconds, gap = time.perf_counter() - started, 1 - (selection.bound or 0.0) / selection.lost
     print(f"{spec.name}: {units_kept(selection.spec)} in {seconds:.1f} s, gap {gap:.2%}")
     return {"model": spec.name, "input_size": spec.input_size, "multiple": multiple, "seconds": seconds, "gap": gap}
 

@@ -17,6 +17,7 @@ from hrnet_tf.models.trunk import contains_network, input_shape_of, spec_of
 from hrnet_tf.runs.pruning import load_pruning
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.keypoint_categories import category_for
 from hrnet_tf.spec.network import PYRAMID, STEM_STRIDE
@@ -109,12 +110,18 @@ class ModelInfo:
         return np.clip(np.rint(values), 0, BYTE).astype(np.uint8)
 
 
+def output_of(spec: Network) -> tuple[str, int]:
+    """Return the kind and the stride of a network's output."""
+    kind, stride = OUTPUT_KINDS[spec.head_kind]
+    return kind, spec.output_stride if isinstance(spec, BaselineSpec) and kind in (HEATMAPS, CLASS_MAPS) else stride
+
+
 def info_of_run(run: Run) -> ModelInfo:
     """Return what a run knows of its network."""
     has_keypoints = "keypoints" in run.category
     category = run.category if has_keypoints else {"name": run.category["name"], "keypoints": []}
     history = {"run": str(run.path), "step": run.step, "parent": run.parent_path, "removal": _removal_of(run)}
-    kind, stride = OUTPUT_KINDS[run.spec.head_kind]
+    kind, stride = output_of(run.spec)
     return ModelInfo(
         name=run.spec.name,
         task=run.spec.task,
@@ -182,7 +189,7 @@ def info_of_model(model: KerasModel, float_model: KerasModel, labels: ModelLabel
     size = spec.input_size if spec is not None and is_detector else input_shape_of(model)[:2]
     has_package_head = spec is not None and (is_detector or _is_output_of(spec, shapes))
     if spec is not None and has_package_head and labels.task in (None, spec.task):
-        (kind, stride), task, channels = OUTPUT_KINDS[spec.head_kind], spec.task, spec.classes
+        (kind, stride), task, channels = output_of(spec), spec.task, spec.classes
     else:
         task = labels.task or _task_by_shape(model.name, shapes)
         kind, stride = _kind_and_stride(model.name, task, shapes, size)
@@ -209,8 +216,9 @@ def _is_output_of(spec: Network, shapes: Sequence[tuple[int, ...]]) -> bool:
     """Whether shapes of outputs are those of the head in the spec, and not of layers of a user behind it."""
     if spec.head_kind == PYRAMID:
         return False
-    height, width = spec.input_size
-    maps = (height // STEM_STRIDE, width // STEM_STRIDE, spec.classes)
+    stride = output_of(spec)[1]
+    height, width = (-(-side // max(stride, 1)) for side in spec.input_size)
+    maps = (height, width, spec.classes)
     return list(shapes) == [(spec.classes,) if spec.head_kind == "classification" else maps]
 
 

@@ -122,19 +122,23 @@ class RegularizationConfig:
 
     Args:
         link_dropout: Probability to drop each fusion link for an image.
+        elastic: Share of the batches in which random parts of the network are missing (`training.elastic`).
         sparsity: Fraction of the weights of each convolution that become zero.
         freeze: Parts of the network whose weights and statistics stay as they are, such as stem.
         distill_weight: Weight of the teacher in the loss, where there is a teacher.
     """
 
     link_dropout: float = option(0.0, "Probability of dropping each fusion link, to prepare for pruning.", panel=REGULARIZATION)
+    elastic: float = option(
+        0.0, "Share of the batches that train a random smaller network, to prepare for pruning.", panel=REGULARIZATION
+    )
     sparsity: float = option(0.0, "Fraction of the weights of each convolution to set to zero.", panel=REGULARIZATION)
     freeze: tuple[str, ...] = option((), "Parts of the network to freeze, such as stem,stage2.", panel=REGULARIZATION)
     distill_weight: float = option(0.0, "Weight of the teacher in the loss, from 0 to 1.", panel=REGULARIZATION)
 
     def __post_init__(self) -> None:
         check_below_one(self, "link_dropout", "sparsity")
-        check_fractions(self, "distill_weight")
+        check_fractions(self, "distill_weight", "elastic")
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from training.tasks.registry import recipe_folder, settings_class, training_task
 
 COMMON = (
     "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "lr_schedule", "warmup_epochs", "lr_milestones",
-    "lr_factor", "link_dropout", "precision", "accumulate", "ema",
+    "lr_factor", "link_dropout", "elastic", "precision", "accumulate", "ema",
 )  # fmt: skip
 TEACHER_WEIGHT = 0.5  # `distill_weight` of a training with a teacher, unless it is set
 # What PyYAML raises besides its own errors, for values such as `!!bool x`, `!!timestamp x` and 2001-99-99.

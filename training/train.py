@@ -6,10 +6,11 @@ import dataclasses
 import logging
 from pathlib import Path
 
-from hrnet_tf.backend.choice import check_same_keras
+from hrnet_tf.backend.choice import check_same_keras, check_tf_keras
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import TaskDataset, log_skipped
 from mobile_eval.errors import HRNetError
 from mobile_eval.messages import number_of
@@ -97,6 +98,10 @@ def check_trainable(spec: Network, config: TrainingConfig, execution: Execution)
     check_devices(config, execution)
     if config.task != spec.task:
         raise HRNetError(f"{spec.name} is for {spec.task}, but the settings are for {config.task}")
+    if config.regularization.elastic:
+        check_tf_keras("`elastic`")
+        if not isinstance(spec, HRNetSpec):
+            raise HRNetError(f"`elastic` trains smaller networks inside an HRNet, got {spec.name}")
 
 
 def dataset_summary(data: TaskDataset, noun: str) -> str:

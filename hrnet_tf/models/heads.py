@@ -11,8 +11,11 @@ from typing import TypeAlias
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.baselines.keras_layers import KerasLayers
+from hrnet_tf.models.baselines.resampling import Resize
 from hrnet_tf.models.layers import Upsampling, add_all, conv_unit, output_conv, output_dense
+from hrnet_tf.models.trunk import spec_of
 from hrnet_tf.spec.baselines.blocks import BlockOptions, bottleneck_block, bottleneck_widths
+from hrnet_tf.spec.baselines.layers import ALIGNED, BILINEAR
 from hrnet_tf.spec.detection import PYRAMID_CHANNELS
 from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, HRNetSpec
 from mobile_eval.tasks.detection.constants import PYRAMID_LEVELS
@@ -73,9 +76,13 @@ def feature_pyramid(branches: Branches, channels: int = PYRAMID_CHANNELS) -> dic
 
 
 def full_size(model: KerasModel) -> KerasModel:
-    """Return a model whose maps at stride 4 are upsampled bilinearly to the size of the image: (N, H, W, classes)."""
-    factor = model.input_shape[1] // model.output_shape[1]
-    return keras.Model(model.input, Upsampling(factor, "bilinear", name="head_full_size")(model.output), name=model.name)
+    """Return a model whose maps are upsampled bilinearly to the size of the image: (N, H, W, classes).
+
+    Half-pixel centers, or the corners in one place for networks that are trained so (`SegmentationSpec.is_aligned`).
+    """
+    interpolation = ALIGNED if getattr(spec_of(model), "is_aligned", False) else BILINEAR
+    logits = Resize(model.input_shape[1:3], interpolation, name="head_full_size")(model.output)
+    return keras.Model(model.input, logits, name=model.name)
 
 
 def _gather(branches: Branches) -> Tensor:

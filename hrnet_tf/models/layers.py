@@ -90,15 +90,31 @@ class Upsampling(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "factor": self.factor, "interpolation": self.interpolation}
 
 
+class ChannelMasking(Protocol):
+    """Computes BatchNorm layers without some of their output channels."""
+
+    def masked(self, layer: UnbiasedBatchNormalization, inputs: Tensor, training: bool | None) -> Tensor:
+        """Return the outputs of a layer (N, ..., C)."""
+
+
 @keras.utils.register_keras_serializable("hrnet_tf")
 class UnbiasedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
     """BatchNorm whose moving variance is unbiased: that of n values is multiplied by n / (n - 1).
 
     PyTorch and the fused kernel of tf_keras do the same; Keras 3, and tf_keras with statistics over several devices, do not. One
     class for all, as files of weights name the classes of layers.
+
+    Attributes:
+        masking: What masks some of its channels while smaller networks are trained or measured; None for none.
     """
 
+    masking: ChannelMasking | None = None
+
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
+        return self.masking.masked(self, inputs, training) if self.masking else self.normalized(inputs, training, mask)
+
+    def normalized(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
+        """Return the normalized inputs (N, ..., C), and in training update the moving statistics."""
         biased = training and self.trainable and not getattr(self, "fused", False)
         decayed = self.momentum * self.moving_variance if biased else None  # before the call, which updates the variance
         outputs = super().call(inputs, training=training, mask=mask)

@@ -32,7 +32,7 @@ Ranges = dict[str, tuple[float, float]]  # (minimum, maximum) by layer
 QUANTIZATION = "quantization-aware training"
 # Layers that do not change the range of values, and others whose outputs int8 kernels compute
 SAME_RANGE = ("StemPadding", "Upsampling", "Resize", "UpSampling2D", "InputLayer")
-ROUNDED = ("Multiply", "Subtract", "Maximum", "Minimum", "PReLU", "Resizing", "Rescaling", "AdaptiveMean")
+ROUNDED = ("Multiply", "Subtract", "Maximum", "Minimum", "PReLU", "Resizing", "Rescaling")
 ACTIVATIONS = ("linear", "relu", "relu6", "swish", "gelu", "sigmoid", "tanh", "softmax")
 OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "Lambda")  # what Keras makes of operations on tensors
 
@@ -152,11 +152,15 @@ def check_quantizable(folded: KerasModel) -> None:
             name = getattr(layer.activation, "__name__", str(layer.activation))
             kind, known = f"{kind} {name}", name in ACTIVATIONS
         if not known:
-            instead = "a Keras layer, such as Add" if kind in OPERATIONS else "others, such as Conv2D, Dense, Add, Multiply, ReLU"
-            raise HRNetError(
-                f"`model`: the layer {layer.name} ({kind}) cannot be quantized: replace it by {instead}, or compute it behind "
-                "the exported model"
-            )
+            raise HRNetError(f"`model`: the layer {layer.name} ({kind}) cannot be quantized: {_instead_of(kind)}")
+
+
+def _instead_of(kind: str) -> str:
+    """What to do about a layer that cannot be quantized."""
+    if kind == "AdaptiveMean":
+        return "choose an `input_size` whose maps at its place are a multiple of its windows, so that it is average pooling"
+    instead = "a Keras layer, such as Add" if kind in OPERATIONS else "others, such as Conv2D, Dense, Add, Multiply, ReLU"
+    return f"replace it by {instead}, or compute it behind the exported model"
 
 
 def _quantize_configs() -> dict[str, QuantizeConfig]:

@@ -65,6 +65,23 @@ def convolutions(spec: HRNetSpec) -> tuple[Convolution, ...]:
     return (*_trunk(spec), *_head(spec))
 
 
+def group_writers(spec: HRNetSpec) -> dict[str, tuple[str, ...]]:
+    """Return the names of the convolutions that write to each width group, in the order of the network.
+
+    Args:
+        spec: The network.
+
+    Returns:
+        Names of layers by group, of the groups that are built and can be narrowed.
+    """
+    writers: dict[str, tuple[str, ...]] = {}
+    for convolution in convolutions(spec):
+        group = convolution.writes
+        if group is not None and group in spec.full_widths:
+            writers[group] = (*writers.get(group, ()), convolution.name)
+    return writers
+
+
 def _conv(
     spec: HRNetSpec, name: str, part: str, reads: str, writes: str, kernel: int, size: Size, *, stride: int = 1
 ) -> Convolution:

@@ -52,6 +52,7 @@ GIMACS = Rule("multiply-adds", "/ 2^30", 2**30)
 GMACS = Rule("multiply-adds", "/ 1e9", 1e9)
 # The official profiler multiplies the weights of every convolution by its output's size.
 DECONVOLUTIONS_AT_OUTPUT = Rule("multiply-adds", "with deconvolutions at output size, / 2^30", 2**30, deconvolution_factor=4)
+DECONVOLUTIONS_AT_OUTPUT_GMACS = Rule("multiply-adds", "with deconvolutions at output size, / 1e9", 1e9, deconvolution_factor=4)
 WITH_PROPOSALS = Rule("multiply-adds", f"with {PAPER_PROPOSALS} proposals, / 2^30", 2**30)
 USUAL_RULES = (PARAMETERS, GIMACS)
 
@@ -165,6 +166,7 @@ _DETECTION_RULES = (PARAMETERS_WITHOUT_NORM, WITH_PROPOSALS)
 _CUT = "8.99 cut to 8.9"
 _SCALED = "2.25 times the cut 8.9 of 256x192"
 _W40 = "no rule or variant of W40 gives 45.2 and 493.2; the papers' other W40 rows are reproduced"
+_AUXILIARY = "2021.8 with the auxiliary head, which only training needs"
 _HOURGLASS = "no variant has both: without the residual unit after each hourglass, 23.7 and 14.3; arXiv 1711.07319 prints 19.48"
 _V1 = "9.3 fits HRNetV1-W18 (9.32); the multiply-adds are V2's"
 _AFLW = "4.29 with AFLW's 19 landmarks in place of WFLW's 98"
@@ -193,6 +195,9 @@ FIGURES: tuple[Figure, ...] = tuple(
         _row(_PAPER, "resnet-101", _IMAGENET, "44.6", "7.30"),
         _row(_PAPER, "resnet-106", _IMAGENET, "64.9", "11.1"),
         _row(_PAPER, "resnet-152", _IMAGENET, "60.2", "10.7"),
+        _row(_PAPER, "deeplabv3-r101", _CITYSCAPES, "58.0", "1778.7"),
+        _row(_PAPER, "pspnet-r101", _CITYSCAPES, "65.9", "2017.6", notes=("", _AUXILIARY)),
+        _row(_PAPER, "unetpp-r101", _CITYSCAPES, "59.5", "748.5", rules=(PARAMETERS, DECONVOLUTIONS_AT_OUTPUT_GMACS)),
         _row(_PAPER, "segment-w40", _CITYSCAPES, "45.2", "493.2", notes=(_W40, _W40)),
         _row(_PAPER, "segment-w48", _CITYSCAPES, "65.9", "696.2"),
         _row("arXiv 1904.04514", "segment-w48", _CITYSCAPES, "65.9", "747.3", rules=(PARAMETERS, GMACS)),

@@ -33,7 +33,7 @@ class StudyOptions:
         None, "Share of the training images to measure on in the place of the validation set, to choose settings.", panel=STUDY
     )
     epochs: int | None = option(None, "Number of epochs of the base network.", minimum=1, panel=STUDY)
-    fine_tuning_epochs: int | None = option(None, "Number of epochs after pruning.", minimum=1, panel=STUDY)
+    fine_tuning_epochs: int | None = option(None, "Number of epochs after those of the base network.", minimum=2, panel=STUDY)
     seeds: int | None = option(None, "Number of seeds of the deciding arms.", minimum=1, panel=STUDY)
     precision: str = option("float32", "Compute precision of training: float32, bfloat16 or float16.", panel=STUDY)
     profile: list[str] | None = option(

@@ -35,7 +35,7 @@ class StudyPreset:
         widths: Widths of the full network.
         recipe: Training options for `hrnet train`.
         epochs: Number of epochs of the base network, which is the start and the teacher of the arms.
-        fine_tuning_epochs: Number of epochs after pruning. Arms that start from scratch are trained for `epochs` more than that.
+        fine_tuning_epochs: Number of epochs after those. Arms that start from scratch are trained for `epochs` more than that.
         quantized_epochs: Number of epochs of quantization-aware fine-tuning.
         batch_size: Batch size.
         learning_rate: Peak learning rate of a training from scratch.
@@ -71,6 +71,11 @@ class StudyPreset:
     synthetic_images: tuple[int, int] | None = None
 
     @property
+    def elastic_epochs(self) -> int:
+        """Number of the fine-tuning epochs that come before pruning, in which the elastic network is trained."""
+        return max(1, self.fine_tuning_epochs * 3 // 8)
+
+    @property
     def total_epochs(self) -> int:
         """Number of epochs that every arm sees the training set, before quantization."""
         return self.epochs + self.fine_tuning_epochs
@@ -88,9 +93,9 @@ LSPET = StudyPreset(
     fine_tuning_rate=1e-3,
     budgets=(0.75, 0.5, 0.35),
     link_budgets=(0.75, 0.65),
-    narrow_widths=(12, 9, 7),
+    narrow_widths=(12, 8, 5),
     seeds=3,
-    deciding=("full", "units-50", "units-35", "narrow-9", "narrow-7"),
+    deciding=("full", "units-50", "units-35", "narrow-8", "narrow-5"),
 )
 FULL_DEPTH = replace(
     LSPET,
@@ -98,10 +103,10 @@ FULL_DEPTH = replace(
     widths=Widths(16, 64, 64),
     budgets=(0.7, 0.5),
     link_budgets=(0.8, 0.7),
-    narrow_widths=(12, 9),
+    narrow_widths=(12, 8),
     pruned_kinds=("units",),
     seeds=1,
-    deciding=("full", "units-70", "units-50", "narrow-12", "narrow-9"),
+    deciding=("full", "units-70", "units-50", "narrow-12", "narrow-8"),
 )
 PRESETS = {
     "small": StudyPreset(

@@ -279,7 +279,7 @@ def _find_tensors(interpreter: Interpreter, description: ModelDescription, path:
         image = image._replace(shape=input_shape)
         outputs = [_Expected("output", shape, None, target.tensor.dtype) for shape in output_shapes]
     elif target.kind in (HEATMAPS, CLASS_MAPS):
-        outputs = [_Expected("output", (1, height // target.stride, width // target.stride, channels), target.tensor)]
+        outputs = [_Expected("output", (1, -(-height // target.stride), -(-width // target.stride), channels), target.tensor)]
     elif target.kind == CLASS_SCORES:
         outputs = [_Expected("output", (1, channels), target.tensor)]
     elif target.kind == TENSORS:

@@ -17,7 +17,7 @@ DRIVER = """
 from hrnet_tf.workflows.study_presets import PRESETS, StudyPreset, Widths
 network = "pose-small-v1 --input-size 64x64 --modules 1 --blocks 1"
 PRESETS["small"] = StudyPreset(
-    network, Widths(16, 8, 8), "", epochs=2, fine_tuning_epochs=1, quantized_epochs=1, batch_size=8, learning_rate=1e-3,
+    network, Widths(16, 8, 8), "", epochs=2, fine_tuning_epochs=2, quantized_epochs=1, batch_size=8, learning_rate=1e-3,
     fine_tuning_rate=1e-3, budgets=(0.95,), link_budgets=(), narrow_widths=(), pruned_kinds=("units", "scratch"), ranking_items=8,
     rounds=5, synthetic_images=(16, 6),
 )

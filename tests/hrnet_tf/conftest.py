@@ -61,7 +61,7 @@ def random_weights() -> Callable[[Any], Weights]:
                 weights[name] = rng.uniform(0.5, 1.5, array.shape).astype(np.float32)
             elif name.endswith(("beta", "moving_mean", "bias")):
                 weights[name] = rng.uniform(-0.5, 0.5, array.shape).astype(np.float32)
-            elif name.startswith(("head_heatmaps", "deconvolution")):  # initially near zero
+            elif name.startswith(("head_heatmaps", "head_logits", "deconvolution")):  # initially near zero
                 weights[name] = (rng.standard_normal(array.shape) / array.shape[-1] ** 0.5).astype(np.float32)
         return weights
 

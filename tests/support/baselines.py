@@ -9,6 +9,9 @@ from hrnet_tf.spec.baselines.cpn import CPNSpec
 from hrnet_tf.spec.baselines.hourglass import HourglassSpec
 from hrnet_tf.spec.baselines.resnet import ResNetSpec
 from hrnet_tf.spec.baselines.resnet_trunk import ResNetTrunk
+from hrnet_tf.spec.baselines.segmentation.deeplabv3 import DeepLabV3Spec
+from hrnet_tf.spec.baselines.segmentation.pspnet import PSPNetSpec
+from hrnet_tf.spec.baselines.segmentation.unetplusplus import UNetPlusPlusSpec
 from hrnet_tf.spec.baselines.simple_baseline import SimpleBaselineSpec
 
 SIZE = (64, 64)
@@ -36,11 +39,36 @@ def hourglass(stacks: int = 2, stem_width: int = 16) -> HourglassSpec:
     return HourglassSpec(name="hourglass", input_size=SIZE, classes=5, stacks=stacks, width=16, stem_width=stem_width)
 
 
+def deeplabv3(**changes: Any) -> DeepLabV3Spec:
+    """A DeepLabv3 of output stride 8 with other changes than its sizes."""
+    fields = {"input_size": SIZE, "trunk": trunk(output_stride=8), "width": 16, **changes}
+    return DeepLabV3Spec(name="deeplabv3", classes=5, **fields)
+
+
+def pspnet(**changes: Any) -> PSPNetSpec:
+    """A PSPNet of output stride 8 with other changes than its sizes."""
+    fields = {"input_size": SIZE, "trunk": DEEP_TRUNK, "width": 16, **changes}
+    return PSPNetSpec(name="pspnet", classes=5, **fields)
+
+
+def unetplusplus(**changes: Any) -> UNetPlusPlusSpec:
+    fields = {"input_size": SIZE, "trunk": trunk(), "widths": (8, 16, 24), **changes}
+    return UNetPlusPlusSpec(name="unetpp", classes=5, **fields)
+
+
+DEEP_TRUNK = trunk(output_stride=8, stem="deep", contract_dilation=False)  # semseg's
+OPENMMLAB_TRUNK = trunk(output_stride=8, stem="deep")
 NETWORKS: dict[str, BaselineSpec] = {
     "simple baseline": simple_baseline(),
     "cpn": cpn(),
     "caffe cpn": cpn(style="caffe"),
     "hourglass": hourglass(stem_width=8),
+    "deeplabv3": deeplabv3(),
+    "deeplabv3, torchvision": deeplabv3(refined=True),
+    "deeplabv3, OpenMMLab": deeplabv3(trunk=OPENMMLAB_TRUNK, merge_kernel=3, pool_first=True),
+    "pspnet": pspnet(),
+    "pspnet, OpenMMLab": pspnet(trunk=OPENMMLAB_TRUNK, aligned=False),
+    "unetplusplus": unetplusplus(),
     "7x7": classifier(),
     "3x3": classifier(stem="3x3"),
     "basic": classifier(stem="3x3", kinds=("bottleneck", "basic", "basic", "basic"), extra_bottleneck=True),

@@ -17,6 +17,7 @@ from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.presets import preset
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
@@ -52,6 +53,18 @@ def test_pose_w32_is_trained_by_the_coco_recipe(drawn: Path, tmp_path: Path, hrn
     ended = hrnet(f"{command} --output {tmp_path / 'run'} --resume --sigma 3")
     assert ended.code == 2
     assert "--sigma was 2.0, is now 3.0" in ended.err
+
+
+def test_elastic_training(tiny: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    elastic = config.replace(elastic=0.5, epochs=1)
+    plain, trained = (
+        train(tiny, each, tmp_path / name) for each, name in ((config.replace(epochs=1), "plain"), (elastic, "elastic"))
+    )
+    weights, other = load_weights(trained.weights_path), load_weights(plain.weights_path)
+    assert weights.keys() == other.keys()  # what masks is not kept
+    assert any(not np.array_equal(weights[name], other[name]) for name in weights)
+    with pytest.raises(HRNetError, match=r"`elastic`.*simple-baseline"):
+        train(preset("simple-baseline-r50"), elastic, tmp_path / "baseline")
 
 
 def test_pose_network_is_initialized_from_an_imagenet_trunk(tiny: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:

@@ -146,7 +146,9 @@ class PlanOptions:
         panel=BUDGET,
     )
     threads: int = option(1, "Number of threads for measuring latency.", minimum=1, panel=BUDGET)
-    rerank: bool = option(False, "Measure importance again after each removal (slower).", panel=SELECTION)
+    rerank: bool = option(
+        False, "Measure importance again: after each removal (greedy), on candidate networks (exact). Slower.", panel=SELECTION
+    )
     accept_closest: bool = option(False, "If no network is within the budget, use the closest one.", panel=BUDGET)
     rounds: int = option(1, "Number of prune and fine-tune rounds, which share --epochs.", minimum=1, panel=SELECTION)
 

@@ -11,6 +11,7 @@ from hrnet_tf.backend.types import KerasCallback, KerasModel, KerasOptimizer, TF
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.history import Rows, read_history
 from hrnet_tf.runs.run import Run
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from training.callbacks.learning_rate import LearningRateLog
@@ -22,6 +23,7 @@ from training.config import FLOAT16, TrainingConfig
 from training.data.examples import Examples, examples_for
 from training.data.image_cache import ImageCache
 from training.data.tf_pipeline import reraised_data_errors, training_dataset
+from training.elastic.random_networks import random_networks
 from training.engine.checkpoint import Checkpoint
 from training.engine.starting import CHECKPOINT, TENSORBOARD, check_same, started
 from training.engine.strategies import reraised_worker_errors
@@ -83,9 +85,10 @@ def fit(
     state = _Fit(run, model, config, examples, val, execution)
     with execution.devices.scope():
         student, trainer, optimizer = _compiled(state, teacher)
+    elastic = _elastic(state)
     checkpoint = Checkpoint(run.path / CHECKPOINT, student, optimizer)
     done = checkpoint.restore()
-    callbacks = _callbacks(state, checkpoint, rows[:done])
+    callbacks = _callbacks(state, checkpoint, rows[:done], elastic)
     with (
         started(run, companions=companions, writes=is_chief),
         reraised_data_errors(examples),
@@ -140,12 +143,19 @@ def _compiled(state: _Fit, teacher: KerasModel | None) -> tuple[KerasModel, Kera
     return student, trainer, optimizer
 
 
-def _callbacks(state: _Fit, checkpoint: Checkpoint, rows: Rows) -> list[KerasCallback]:
+def _elastic(state: _Fit) -> list[KerasCallback]:
+    """Return what trains random smaller networks inside the model. Its channels are ordered by the initial weights."""
+    share, spec = state.config.regularization.elastic, state.run.spec
+    return [random_networks(state.model, spec, share, state.config.seed)] if share and isinstance(spec, HRNetSpec) else []
+
+
+def _callbacks(state: _Fit, checkpoint: Checkpoint, rows: Rows, elastic: list[KerasCallback]) -> list[KerasCallback]:
     """Return the callbacks in their order: each sees what those before it add to the logs, the user's the validation's."""
     run, config, examples, execution = state.run, state.config, state.examples, state.execution
     geometry = config.settings.geometry
     averaged = AveragedWeights(checkpoint.optimizer, checkpoint.model.trainable_variables)
-    first = [TerminateOnNonFinite(run, examples), *(sparsity_callbacks() if config.regularization.sparsity else []), averaged]
+    sparsity = sparsity_callbacks() if config.regularization.sparsity else []
+    first = [*elastic, TerminateOnNonFinite(run, examples), *sparsity, averaged]
     if state.val:
         # Weights on several devices are copied to a model on one device.
         validated = build_model(run.spec) if execution.devices.strategy else without_auxiliary(state.model)

@@ -19,6 +19,7 @@ from training.pruning.budget_search import BudgetSearch
 from training.pruning.costs import Costs
 from training.pruning.plan import EXACT, GREEDY, RANDOM, check_selection, plan_removals, plan_selection
 from training.pruning.removal_steps import LossIncrease
+from training.pruning.selection.candidates import Candidates
 from training.pruning.selection.importance import WIDTH_MULTIPLE, Importance
 from training.pruning.selection.search import ExactSearch
 from training.pruning.selection.select import Selector
@@ -27,7 +28,7 @@ from training.ranking.gated_network import GatedNetwork
 from training.ranking.task_data import TaskRankingData
 
 SCORED_ITEMS = 300  # that the metric after each step is measured on
-RERANKED_ITEMS = 128  # that importance is measured on again after each removal
+RERANKED_ITEMS = 192  # that importance is measured on again
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class PruneOptions:
             narrower ones. None to profile and measure latency on this machine.
         threads: Number of threads for measuring latency on this machine.
         rounds: Number of rounds of removing, fine-tuning and ranking.
-        rerank: Whether to measure importance again after each removal, instead of summing the scores of the ranking.
+        rerank: Whether to measure importance again, instead of summing the scores of the ranking: by a greedy selection after
+            each removal, by an exact one on candidate networks, whose loss the importance is fitted to.
         accept_closest: Whether to take the closest network if none is within the budget.
         selection: "greedy" removes links and blocks by the least importance per saved cost; "exact" solves a mixed-integer
             program for the least importance in all.
@@ -69,8 +71,6 @@ class PruneOptions:
         if self.rounds > 1 and self.budget.name not in SHARES:
             raise HRNetError(f"`max_drop` is measured before fine-tuning and needs `rounds` 1, got {self.rounds}")
         check_selection(self.selection, self.budget, self.width_multiple)
-        if self.selection == EXACT and self.rerank:
-            raise HRNetError("`rerank` needs `selection` greedy: an exact one removes everything at once")
         if self.selection == GREEDY and self.include_widths:
             raise HRNetError("`include_widths` needs `selection` exact: a greedy one removes links and blocks only")
 
@@ -133,8 +133,11 @@ def plan_run(
 
     examples = first_items(val or train, SCORED_ITEMS)
     if options.selection == EXACT:
-        selector = Selector(spec, importance, costs.model, options.width_multiple)
-        return plan_selection(network, ExactSearch(budget, selector, costs.latency_ratio, options.accept_closest), examples)
+        selector, candidates = Selector(spec, importance, costs.model, options.width_multiple), None
+        if options.rerank:
+            candidates = Candidates(network, first_items(train, RERANKED_ITEMS), importance, progress=True)
+        search = ExactSearch(budget, selector, costs.latency_ratio, options.accept_closest, candidates)
+        return plan_selection(network, search, examples)
     return plan_removals(
         network,
         importance.units,

@@ -15,30 +15,13 @@ import numpy as np
 
 from hrnet_tf.backend.keras_module import tf
 from hrnet_tf.backend.types import Tensor
-from hrnet_tf.spec.convolutions import convolutions
+from hrnet_tf.spec.convolutions import group_writers
 from hrnet_tf.spec.network import HRNetSpec
 from training.ranking.data import RankingData
 from training.ranking.first_order import mean_sizes
 from training.ranking.gated_network import GatedNetwork
 
 ChannelScores = dict[str, tuple[float, ...]]  # importance of each channel, by width group
-
-
-def group_writers(spec: HRNetSpec) -> dict[str, tuple[str, ...]]:
-    """Return the names of the convolutions that write to each width group, in the order of the network.
-
-    Args:
-        spec: The network.
-
-    Returns:
-        Names of layers by group, of the groups that are built and can be narrowed.
-    """
-    writers: dict[str, tuple[str, ...]] = {}
-    for convolution in convolutions(spec):
-        group = convolution.writes
-        if group is not None and group in spec.full_widths:
-            writers[group] = (*writers.get(group, ()), convolution.name)
-    return writers
 
 
 def channel_importance(network: GatedNetwork, data: RankingData) -> ChannelScores:

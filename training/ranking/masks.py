@@ -12,19 +12,21 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from hrnet_tf.models.gates import gates_of
+from hrnet_tf.models.rebuild import rebuild
+from hrnet_tf.spec.convolutions import group_writers
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.units import FusionLink, Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.progress import tracked
-from training.ranking.channels import ChannelScores, channel_importance, group_writers
+from training.elastic.mask import Mask, random_mask
+from training.elastic.masking import ModelMasking
+from training.ranking.channels import ChannelScores, channel_importance
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.methods import Taylor
@@ -32,26 +34,12 @@ from training.ranking.scores import Scores, check_loss
 
 FIRST_SEVERITY = 0.3  # largest share of units that a mask removes; it adapts to the network
 FEWER, MORE = 0.9, 1.05  # how it adapts when a mask doubles the loss, or does not
-LARGEST_SHARE = 0.75  # of the channels of a group
-SMALLEST_FACTOR = 1e-2  # of a kind, relative to one factor for all
+SMALLEST_FACTOR = 1e-2  # of a kind relative to one factor for all, of a unit or group relative to its kind
 TESTED = 4  # every fourth mask is held out, to test the prediction
 
 Matrix = NDArray[np.float64]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Mask:
-    """What is missing.
-
-    Attributes:
-        removed: Links and blocks.
-        dropped: Number of channels by width group, the least important first.
-    """
-
-    removed: frozenset[Unit]
-    dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,16 +117,18 @@ class RandomMasks:
             HRNetError: The loss is 0, NaN or infinite.
         """
         rng, severity = np.random.default_rng(self.seed), FIRST_SEVERITY
-        masked = MaskedNetwork(network, channels)
-        measured_loss = data.loss_meter(masked.model)
+        model = rebuild(network.model)
+        masking = ModelMasking(model, network.spec, channels, batch_statistics=True)
+        measured_loss = data.loss_meter(model)
         loss = measured_loss()
         check_loss(loss)
         if loss == 0:
             raise HRNetError("`data`: the loss is 0, so that it cannot be compared with that under masks; give other targets")
         masks, increases = [], []
+        widths = {group: len(scores) for group, scores in channels.items()}
         for _ in tracked(range(self.masks), "random masks", self.masks, show=self.progress):
-            mask = random_mask(network.units, channels, severity, rng)
-            masked.apply(mask)
+            mask = random_mask(network.units, widths, severity, rng)
+            masking.apply(mask)
             increase = measured_loss() - loss
             if increase < abs(loss):
                 masks.append(mask)
@@ -166,57 +156,13 @@ def fitted_factors(terms: Matrix, increases: Matrix, kinds: NDArray[np.intp], st
     relative, _ = nnls(
         np.vstack([terms * prior, pull * np.eye(len(prior))]), np.concatenate([increases, np.full(len(prior), pull)])
     )
-    return np.asarray(relative * prior)
+    return np.asarray(np.maximum(relative, SMALLEST_FACTOR) * prior)  # of a group without importance, the order is kept
 
 
 def single_factor(terms: Matrix, increases: Matrix) -> float:
     """Return the one positive factor of all terms by which their sums predict increases of the loss best."""
     sums = terms.sum(1)
     return max(float(sums @ increases), 1e-30) / max(float(sums @ sums), 1e-30)
-
-
-def random_mask(units: Sequence[Unit], channels: ChannelScores, severity: float, rng: np.random.Generator) -> Mask:
-    """Return a mask.
-
-    Args:
-        units: The links and blocks that may be removed.
-        channels: The channels that may be removed, by width group.
-        severity: Largest share of the links, of the blocks and of the channels of half of the groups.
-        rng: Where random numbers come from.
-    """
-    links, blocks, width = severity * rng.uniform(0, 1, 3)
-    rates = [links if isinstance(unit, FusionLink) else blocks for unit in units]
-    removed = frozenset(unit for unit, draw, rate in zip(units, rng.random(len(units)), rates, strict=True) if draw < rate)
-    shares = rng.uniform(0, 2 * width, len(channels)) * (rng.random(len(channels)) < 0.5)
-    counts = [round(min(share, LARGEST_SHARE) * len(scores)) for share, scores in zip(shares, channels.values(), strict=True)]
-    return Mask(removed, dict(zip(channels, counts, strict=True)))
-
-
-class MaskedNetwork:
-    """A network under a mask: gates are closed, and the weights of missing channels are zero.
-
-    Args:
-        network: The trained network.
-        channels: Importance of the channels that masks may remove.
-    """
-
-    def __init__(self, network: GatedNetwork, channels: ChannelScores):
-        self.model = network.build()
-        self._gates = gates_of(self.model)
-        self._least_first = {group: np.argsort(scores, kind="stable") for group, scores in channels.items()}
-        writers = group_writers(network.spec)
-        self._layers = {group: [self.model.get_layer(name) for name in writers[group]] for group in channels}
-        self._weights = {layer.name: layer.get_weights() for layers in self._layers.values() for layer in layers}
-
-    def apply(self, mask: Mask) -> None:
-        """Remove what a mask removes, and nothing else."""
-        for unit, gate in self._gates.items():
-            gate.factor.assign(float(unit not in mask.removed))
-        for group, layers in self._layers.items():
-            kept = np.ones(len(self._least_first[group]), np.float32)
-            kept[self._least_first[group][: mask.dropped.get(group, 0)]] = 0
-            for layer in layers:
-                layer.set_weights([array * kept for array in self._weights[layer.name]])
 
 
 class LostImportance:

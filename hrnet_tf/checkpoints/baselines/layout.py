@@ -11,6 +11,8 @@ from hrnet_tf.checkpoints.torch_reader import Arrays
 from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.baselines.trace import WeightedLayer, traced
 
+HEAD = "head_"  # prefix of the names of layers that networks do not share
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -45,6 +47,7 @@ class Layout:
         rules: The official names of all layers.
         renames: Other names of entries, as a regular expression and its replacement at the beginning of a name.
         ignored: Regular expression of entries that are never needed.
+        covers: Whether a network of this kind can have this layout.
         note: What a user of the weights should know, for the report.
     """
 
@@ -56,6 +59,7 @@ class Layout:
     rules: tuple[Rule, ...]
     renames: tuple[tuple[str, str], ...] = ()
     ignored: str = ""
+    covers: Callable[[BaselineSpec], bool] = lambda _: True
     note: str = ""
 
     def renamed(self, arrays: Arrays) -> Arrays:
@@ -78,7 +82,8 @@ class Layout:
 
     def trunk_entries(self, spec: BaselineSpec) -> list[Entry]:
         """Return the entries of the layers that another network shares with those of this layout."""
-        shared = (layer for layer in traced(spec).weighted if _rule_of(layer, self.rules) is not None)
+        trunk = (layer for layer in traced(spec).weighted if not layer.name.startswith(HEAD))
+        shared = (layer for layer in trunk if _rule_of(layer, self.rules) is not None)
         return [entry for layer in shared for entry in _entries(layer, self.rules)]
 
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from hrnet_tf.checkpoints.baselines.cpn import CPN
+from hrnet_tf.checkpoints.baselines.deeplabv3 import DEEPLABV3, DEEPLABV3_OPENMMLAB, DEEPLABV3_TORCHVISION
 from hrnet_tf.checkpoints.baselines.hourglass import AUTHORS, BEARPAW
 from hrnet_tf.checkpoints.baselines.layout import Layout
+from hrnet_tf.checkpoints.baselines.pspnet import PSPNET, PSPNET_OPENMMLAB
 from hrnet_tf.checkpoints.baselines.resnet import RESNET
 from hrnet_tf.checkpoints.baselines.simple_baseline import SIMPLE_BASELINE
+from hrnet_tf.checkpoints.baselines.unetplusplus import UNETPLUSPLUS
 from hrnet_tf.checkpoints.torch_reader import Arrays
 from hrnet_tf.spec.baselines.base import BaselineSpec
 
 LAYOUTS: tuple[Layout, ...] = (  # in the order in which they are tried; of each kind, the one that is exported first
     SIMPLE_BASELINE,
+    DEEPLABV3,
+    DEEPLABV3_TORCHVISION,
+    DEEPLABV3_OPENMMLAB,
+    PSPNET,
+    PSPNET_OPENMMLAB,
+    UNETPLUSPLUS,
     CPN,
     BEARPAW,
     AUTHORS,
@@ -26,7 +35,7 @@ def find_layout(arrays: Arrays) -> Layout | None:
 
 def official_layout(spec: BaselineSpec) -> Layout:
     """Return the layout in which a network is exported."""
-    return next(layout for layout in LAYOUTS if isinstance(spec, layout.kind))
+    return next(layout for layout in LAYOUTS if isinstance(spec, layout.kind) and layout.covers(spec))
 
 
 def known_systems() -> str:

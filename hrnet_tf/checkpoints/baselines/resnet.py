@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from hrnet_tf.checkpoints.baselines.layout import Layout, Rule
 from hrnet_tf.checkpoints.shapes import count, rows
 from hrnet_tf.checkpoints.torch_reader import Arrays
@@ -18,6 +20,30 @@ TRUNK_RULES = (
 )
 LAST_LAYER = "layer4.0.conv1.weight"
 CLASSIFIER = "fc.weight"
+
+
+def trunk_rules(prefix: str, stem: str = "") -> tuple[Rule, ...]:
+    """Return the rules of a trunk inside of another network.
+
+    Args:
+        prefix: What precedes the names of its entries, such as "backbone.".
+        stem: Name of the Sequential of a stem of three convolutions, such as "stem"; "" if they are conv1, conv2 ...
+    """
+    rules = tuple(Rule(rule.layers, prefix + rule.official, prefix + rule.norm) for rule in TRUNK_RULES)
+    deep = (Rule(f"stem_conv{i + 1}", f"{prefix}{stem}.{3 * i}", f"{prefix}{stem}.{3 * i + 1}") for i in range(3))
+    return (*deep, *rules) if stem else rules
+
+
+def trunk_inside(arrays: Arrays, prefix: str, stem: str = "", **changes: object) -> ResNetTrunk:
+    """Return the trunk inside of another network, see `trunk_rules`; `changes` are fields that arrays do not show."""
+    names = {f"{stem}.{3 * i + j}.": f"{layer}{i + 1}." for i in range(3) for j, layer in enumerate(("conv", "bn"))}
+    trunk: Arrays = {}
+    for name, array in arrays.items():
+        if name.startswith(prefix):
+            inner = name.removeprefix(prefix)
+            start = next((start for start in names if stem and inner.startswith(start)), "")
+            trunk[names.get(start, "") + inner.removeprefix(start)] = array
+    return dataclasses.replace(trunk_of(trunk), **({"stem": "deep"} if stem else {}), **changes)  # type: ignore[arg-type]
 
 
 def trunk_of(arrays: Arrays) -> ResNetTrunk:

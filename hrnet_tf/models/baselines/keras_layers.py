@@ -130,6 +130,10 @@ class KerasLayers:
         total = add_all(list(maps), name=name)
         return keras.layers.ReLU(name=f"{name}_relu")(total) if relu else total
 
+    def mean(self, maps: Sequence[Tensor], name: str) -> Tensor:
+        total = add_all(list(maps), name=name)
+        return keras.layers.Rescaling(1 / len(maps), dtype=OUTPUT_DTYPE, name=name)(total)
+
     def concat(self, maps: Sequence[Tensor], name: str) -> Tensor:
         return keras.layers.Concatenate(name=name)(list(maps))
 

@@ -61,6 +61,10 @@ class BaselineSpec(abc.ABC):
     def __post_init__(self) -> None:
         if not 1 <= self.classes <= MAX_SIZE:
             raise HRNetError(f"`classes` must be between 1 and {MAX_SIZE}, got {self.classes}")
+        self.check_input_size()
+
+    def check_input_size(self) -> None:
+        """Raise HRNetError unless the network takes images of its input size."""
         check_input_size(self.input_size, self.input_multiple)
 
     @classmethod
@@ -90,6 +94,11 @@ class BaselineSpec(abc.ABC):
     def head_kind(self) -> str:
         """The kind of the head, see `HRNetSpec.head_kind`."""
         return TASK_HEADS[self.task]
+
+    @property
+    def output_stride(self) -> int:
+        """Input pixels per pixel of heatmaps or logits."""
+        return HEATMAP_STRIDE
 
     @property
     def links(self) -> frozenset[FusionLink]:

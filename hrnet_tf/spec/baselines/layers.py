@@ -101,6 +101,10 @@ class Layers(Protocol[T]):
         """Build the sum of maps of one shape, and a ReLU."""
         ...
 
+    def mean(self, maps: Sequence[T], name: str) -> T:
+        """Build the mean of several maps of one shape, an output of the network."""
+        ...
+
     def concat(self, maps: Sequence[T], name: str) -> T:
         """Build the concatenation of the channels of maps of one size."""
         ...

@@ -6,6 +6,9 @@ from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.baselines.cpn import CPNSpec
 from hrnet_tf.spec.baselines.hourglass import HourglassSpec
 from hrnet_tf.spec.baselines.resnet import ResNetSpec
+from hrnet_tf.spec.baselines.segmentation.deeplabv3 import DeepLabV3Spec
+from hrnet_tf.spec.baselines.segmentation.pspnet import PSPNetSpec
+from hrnet_tf.spec.baselines.segmentation.unetplusplus import UNetPlusPlusSpec
 from hrnet_tf.spec.baselines.simple_baseline import SimpleBaselineSpec
 
 BASELINES: tuple[type[BaselineSpec], ...] = (
@@ -13,4 +16,7 @@ BASELINES: tuple[type[BaselineSpec], ...] = (
     CPNSpec,
     HourglassSpec,
     ResNetSpec,
+    DeepLabV3Spec,
+    PSPNetSpec,
+    UNetPlusPlusSpec,
 )

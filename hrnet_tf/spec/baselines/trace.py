@@ -213,6 +213,10 @@ class Tracer:
         result = Maps(channels, size)
         return self._called(name, maps, result, (len(others) - 1 + relu) * result.values)
 
+    def mean(self, maps: Sequence[Maps], name: str) -> Maps:
+        total = self.add(maps, name)
+        return self._called(name, [total], total)
+
     def concat(self, maps: Sequence[Maps], name: str) -> Maps:
         if len({x.size for x in maps}) > 1:
             raise HRNetError(f"{name} concatenates maps of different sizes: {[x.size for x in maps]}")

@@ -39,6 +39,14 @@ COUNTS = {
     "resnet-50-torchvision": (25_557_032, 4_089_184_256, "4.089", None),
     "resnet-101-torchvision": (44_549_160, 7_801_405_440, "7.801", None),
     "resnet-152-torchvision": (60_192_808, 11_513_626_624, "11.514", None),
+    "deeplabv3-r101": (58_040_147, 1_909_910_405_120, "1909.910", "1778.743"),
+    "deeplabv3-r101-torchvision": (58_630_483, 1_929_237_757_952, "1929.238", "1796.743"),
+    "pspnet-r101": (65_707_475, 2_093_463_109_632, "2093.463", "1949.689"),
+    "unetpp-r101": (59_537_849, 555_166_466_048, "555.166", "517.039"),
+    # as ResNet-101's without 17 of 23 blocks of stage 3, of 1,114,112 weights and 3,072 numbers of BatchNorm, at 128x256
+    "deeplabv3-r50": (39_048_019, 1_289_287_630_848, "1289.288", None),
+    "deeplabv3-r50-torchvision": (39_638_355, 1_308_614_983_680, "1308.615", None),
+    "pspnet-r50": (46_715_347, 1_472_840_335_360, "1472.840", None),
     "segment-w18": (9_641_119, None, "147.401", "137.278"),
     "segment-w40": (45_894_435, None, "535.447", "498.674"),
     "segment-w48": (65_859_379, None, "747.513", "696.176"),
@@ -152,7 +160,8 @@ def test_names_match_the_networks(name: str) -> None:
     assert spec.name == name
     prefixes = {"pose": "pose", "segment": "segmentation", "landmarks": "landmarks", "detect": "detection",
                 "classify": "classification", "simple": "pose", "cpn": "pose", "hourglass": "pose",
-                "resnet": "classification"}  # fmt: skip
+                "resnet": "classification", "deeplabv3": "segmentation", "pspnet": "segmentation",
+                "unetpp": "segmentation"}  # fmt: skip
     assert spec.task == prefixes[name.split("-")[0]]
     if isinstance(spec, HRNetSpec):
         assert spec.block == BLOCKS[name.endswith("bottleneck")]

@@ -125,7 +125,6 @@ def test_bad_rounds() -> None:
 @pytest.mark.parametrize(
     ("options", "parameters"),
     [
-        ({"rerank": True, "selection": "exact"}, ("rerank", "selection")),
         ({"include_widths": True}, ("include_widths", "selection")),
     ],
 )

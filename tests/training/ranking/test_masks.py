@@ -1,50 +1,28 @@
-"""Random masks: the loss under a mask is that of the smaller network, and fitted scores predict it."""
+"""Importance by random masks: fitted scores predict the loss."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from hrnet_tf.models.rebuild import rebuild
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.units import FusionLink, ResidualBlock
 from mobile_eval.errors import HRNetError
-from training.ranking.channels import random_channels
+from training.elastic.mask import Mask
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.keras_data import KerasRankingData
 from training.ranking.masks import (
     LostImportance,
-    Mask,
-    MaskedNetwork,
     MaskImportance,
     RandomMasks,
     fitted_factors,
-    random_mask,
     single_factor,
 )
 from training.ranking.rank import rank_network
 
 INNER = "stage3_module1_branch2_block0_conv1"
 LAST_WAY_OUT = FusionLink(3, 1, 2, 0)  # of branch 2
-REMOVED = frozenset({FusionLink(3, 0, 0, 1), ResidualBlock(2, 0, 1, 0)})
-
-
-@pytest.mark.slow
-def test_loss_under_a_mask_is_that_of_the_smaller_network(micro_network: GatedNetwork, micro_data: KerasRankingData) -> None:
-    spec = micro_network.spec
-    channels = random_channels(spec, seed=3)
-    masked = MaskedNetwork(micro_network, channels)
-    full, _ = micro_data.measure(masked.model)
-    dropped = {"branch1": 3, "stem_conv1": 2, INNER: 5}
-    masked.apply(Mask(REMOVED, dropped))
-    kept = {group: sorted(np.argsort(channels[group])[count:].tolist()) for group, count in dropped.items()}
-    smaller = spec.without(REMOVED).with_widths({group: len(indices) for group, indices in kept.items()})
-    expected, _ = micro_data.measure(rebuild(micro_network.model, smaller, channels=kept))
-    assert micro_data.measure(masked.model)[0] == pytest.approx(expected, rel=1e-4)
-    assert expected != pytest.approx(full, rel=1e-2)
-    masked.apply(Mask(frozenset()))
-    assert micro_data.measure(masked.model)[0] == pytest.approx(full, rel=1e-6)
 
 
 def test_what_is_not_built_loses_nothing(micro: HRNetSpec) -> None:
@@ -69,16 +47,6 @@ def test_fitted_factors_predict_other_masks() -> None:
     assert factors.min() >= 0
     assert errors[0] < 0.1 * errors[1]
     assert fitted_factors(terms, 3 * terms.sum(1), kinds, strength=1.0) == pytest.approx(np.full(40, 3.0))
-
-
-def test_masks_are_as_severe_as_requested(micro: HRNetSpec) -> None:
-    rng, units = np.random.default_rng(0), sorted(micro.links)
-    channels = random_channels(micro)
-    masks = [random_mask(units, channels, 0.4, rng) for _ in range(200)]
-    assert np.mean([len(mask.removed) for mask in masks]) == pytest.approx(0.2 * len(units), rel=0.2)
-    shares = [mask.dropped[group] / len(channels[group]) for mask in masks for group in channels]
-    assert np.mean(shares) == pytest.approx(0.1, rel=0.2)
-    assert max(shares) <= 0.75
 
 
 @pytest.mark.slow

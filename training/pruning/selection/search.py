@@ -11,6 +11,7 @@ from hrnet_tf.spec.units import FusionLink
 from mobile_eval.errors import HRNetError
 from training.pruning.budget import Budget
 from training.pruning.budget_search import CLOSE_ENOUGH, QUANTITIES, Ratio
+from training.pruning.selection.candidates import Candidates
 from training.pruning.selection.linear_program import InfeasibleError
 from training.pruning.selection.select import Limit, Selection, Selector
 
@@ -29,12 +30,14 @@ class ExactSearch:
         selector: What may be removed, and what it costs.
         latency_ratio: Measures the latency of a network over that of the full one; None to trust the prediction.
         accept_closest: Whether to take the smallest network if none is within the budget, instead of raising HRNetError.
+        candidates: Measures the loss of candidates and fits importance to it; None to trust the importance of the selector.
     """
 
     budget: Budget
     selector: Selector
     latency_ratio: Ratio | None
     accept_closest: bool = False
+    candidates: Candidates | None = None
 
     def find(self) -> tuple[Selection, float | None]:
         """Return the selection, and its latency ratio if it was measured.
@@ -49,11 +52,11 @@ class ExactSearch:
             links = math.floor(budget.value * len(selector.spec.possible_links))
             if links < 1:
                 raise self._unreachable(1 / len(selector.spec.possible_links))
-            return selector.select(Limit(links=links)), None
+            return self._select(Limit(links=links)), None
         try:
             if budget.name == "keep_latency" and self.latency_ratio:
                 return self._measured(self.latency_ratio)
-            return selector.select(Limit(cost=budget.value * selector.full_cost)), None
+            return self._select(Limit(cost=budget.value * selector.full_cost)), None
         except InfeasibleError:
             closest = selector.smallest
             measured = self.latency_ratio(closest.spec) if self.latency_ratio and budget.name == "keep_latency" else None
@@ -64,13 +67,16 @@ class ExactSearch:
                 logger.info("%s; the closest network is used", self._unreachable(ratio))
             return closest, measured
 
+    def _select(self, limit: Limit) -> Selection:
+        return self.selector.select(limit) if self.candidates is None else self.candidates.best(self.selector, limit)
+
     def _measured(self, latency_ratio: Ratio) -> tuple[Selection, float]:
         """The selection of least loss whose measured latency is within the budget, after few measurements."""
         share, full_cost = self.budget.value, self.selector.full_cost
         best: tuple[Selection, float] | None = None
         limit, exceeds = share, math.inf
         for _ in range(MEASUREMENTS):
-            selection = self.selector.select(Limit(cost=limit * full_cost))
+            selection = self._select(Limit(cost=limit * full_cost))
             predicted, ratio = selection.cost / full_cost, latency_ratio(selection.spec)
             logger.info("%s: %.3f of the full network's latency (predicted %.3f)", units_kept(selection.spec), ratio, predicted)
             if ratio > share:

@@ -40,14 +40,14 @@ class Selection:
         channels: Indices of the kept channels of each group that it narrows, among those of the network before.
         cost: Its cost by the cost model.
         lost: Importance of what was removed.
-        bound: Lower bound of the importance that any selection within the limit loses.
+        bound: Lower bound of the importance that any selection within the limit loses; None if it is not known.
     """
 
     spec: HRNetSpec
     channels: Mapping[str, tuple[int, ...]]
     cost: float
     lost: float
-    bound: float
+    bound: float | None
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,8 @@ def test_costs_memory_and_folding_equal_the_built_model(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cpn", "hourglass"])
-def test_auxiliary_outputs_do_not_change_the_output(name: str, random_weights: RandomWeights) -> None:
+@pytest.mark.parametrize(("name", "number"), [("cpn", 4), ("hourglass", 1), ("deeplabv3", 1), ("pspnet", 1), ("unetplusplus", 3)])
+def test_auxiliary_outputs_do_not_change_the_output(name: str, number: int, random_weights: RandomWeights) -> None:
     spec = MICRO[name]
     model, inference = build_model(spec, auxiliary=True), build_model(spec)
     weights = random_weights(model)
@@ -60,8 +60,9 @@ def test_auxiliary_outputs_do_not_change_the_output(name: str, random_weights: R
     set_model_weights(inference, weights)
     output, *auxiliary = model(IMAGES, training=False)
     np.testing.assert_array_equal(output.numpy(), inference(IMAGES, training=False).numpy())
-    assert len(auxiliary) == len(spec.auxiliary_outputs) == {"cpn": 4, "hourglass": 1}[name]
-    assert {tuple(heatmaps.shape) for heatmaps in auxiliary} == {(2, 16, 16, 5)}
+    assert len(auxiliary) == len(spec.auxiliary_outputs) == number
+    side = 64 // spec.output_stride
+    assert {tuple(maps.shape) for maps in auxiliary} == {(2, side, side, 5)}
     counted = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert counted == sum(cost.parameters for cost in traced(spec, auxiliary=True).parts().values())
 

@@ -33,6 +33,7 @@ def test_budget_of_multiply_adds(selector: Selector) -> None:
     selection, measured = ExactSearch(Budget(keep_macs=0.5), selector, None).find()
     assert 0.45 < share(selection.spec) <= 0.5
     assert measured is None
+    assert selection.bound is not None
     assert selection.bound <= selection.lost <= 1.05 * selection.bound
 
 

@@ -1,0 +1,41 @@
+"""The names of the UNet++ that the HRNet paper compares with, which has no published weights: they are this package's."""
+
+from __future__ import annotations
+
+from hrnet_tf.checkpoints.baselines.layout import Layout, Rule
+from hrnet_tf.checkpoints.baselines.resnet import trunk_inside, trunk_rules
+from hrnet_tf.checkpoints.shapes import rows
+from hrnet_tf.checkpoints.torch_reader import Arrays
+from hrnet_tf.spec.baselines.base import BaselineSpec, named
+from hrnet_tf.spec.baselines.segmentation.base import CITYSCAPES_SIZE
+from hrnet_tf.spec.baselines.segmentation.unetplusplus import UNetPlusPlusSpec
+
+CLASSES, FIRST_NODES = "heads.0.weight", tuple(f"nodes.{row}_1.conv.weight" for row in range(3))
+
+
+def _network(arrays: Arrays) -> BaselineSpec:
+    first, second, third = (rows(arrays, name) for name in FIRST_NODES)
+    return named(
+        UNetPlusPlusSpec(
+            name="unetpp",
+            input_size=CITYSCAPES_SIZE,
+            classes=rows(arrays, CLASSES),
+            trunk=trunk_inside(arrays, "encoder."),
+            widths=(first, second, third),
+        )
+    )
+
+
+UNETPLUSPLUS = Layout(
+    name="hrnet_tf",
+    kind=UNetPlusPlusSpec,
+    matches=lambda arrays: FIRST_NODES[0] in arrays,
+    infer=_network,
+    classes=CLASSES,
+    rules=(
+        *trunk_rules("encoder."),
+        Rule(r"deconvolution_(\d)to(\d)_conv1", r"nodes.\1_\2.up", r"nodes.\1_\2.up_bn"),
+        Rule(r"node_(\d)to(\d)_conv1", r"nodes.\1_\2.conv", r"nodes.\1_\2.conv_bn"),
+        *(Rule(f"head_logits{step + 1}", f"heads.{step}") for step in range(3)),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Networks for segmentation that HRNet is compared with."""
