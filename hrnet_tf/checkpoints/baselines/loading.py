@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from hrnet_tf.backend.types import Weights
+from hrnet_tf.checkpoints.baselines.deeplabv3plus import XCEPTION_TIMM
 from hrnet_tf.checkpoints.baselines.layout import Layout
 from hrnet_tf.checkpoints.baselines.registry import official_layout
 from hrnet_tf.checkpoints.baselines.resnet import RESNET
@@ -38,8 +39,8 @@ def load_baseline(layout: Layout, arrays: Arrays, model: Network | None) -> tupl
         HRNetError: If an entry is missing, has a wrong shape, or is of another network than `model`.
     """
     arrays = layout.renamed(arrays)
-    if layout is RESNET and isinstance(model, BaselineSpec) and not isinstance(model, layout.kind):
-        return _loaded(model, arrays, layout.trunk_entries(model), ignored=CLASSIFIER)
+    if isinstance(model, BaselineSpec) and _is_trunk_of(layout, model):
+        return _loaded(model, arrays, layout.trunk_entries(model), ignored=layout.ignored or CLASSIFIER)
     if model is None:
         spec = layout.infer(arrays)
     elif isinstance(model, layout.kind):
@@ -52,6 +53,13 @@ def load_baseline(layout: Layout, arrays: Arrays, model: Network | None) -> tupl
     has_further = any(entry.name in arrays for entry in further if entry.name not in needed)
     notes = (layout.note,) if layout.note else ()
     return _loaded(spec, arrays, further if has_further else entries, ignored=layout.ignored, notes=notes)
+
+
+def _is_trunk_of(layout: Layout, model: BaselineSpec) -> bool:
+    """Whether files of a layout are of an ImageNet network that initializes the trunk of another one."""
+    return (layout is RESNET and not isinstance(model, layout.kind)) or (
+        layout is XCEPTION_TIMM and isinstance(model, layout.kind)
+    )
 
 
 def _loaded(
