@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from hrnet_tf.backend.types import Weights
+from hrnet_tf.checkpoints.baselines.deeplabv3plus import XCEPTION_TIMM
 from hrnet_tf.checkpoints.baselines.layout import Layout
 from hrnet_tf.checkpoints.baselines.registry import official_layout
 from hrnet_tf.checkpoints.baselines.resnet import RESNET
@@ -45,9 +46,9 @@ def load_baseline(layout: Layout, arrays: Arrays, model: Network | None) -> tupl
         HRNetError: If an entry is missing, has a wrong shape, or is of another network than `model`.
     """
     arrays = layout.renamed(arrays)
-    if layout is RESNET and isinstance(model, BaselineSpec) and not isinstance(model, layout.kind):
+    if isinstance(model, BaselineSpec) and _is_trunk_of(layout, model):
         notes = (STRIDE_NOTE,) if style_of(model) == CAFFE else ()
-        return _loaded(model, arrays, layout.trunk_entries(model), ignored=CLASSIFIER, notes=notes)
+        return _loaded(model, arrays, layout.trunk_entries(model), ignored=layout.ignored or CLASSIFIER, notes=notes)
     if model is None:
         spec = layout.infer(arrays)
         _check_size(spec, arrays)
@@ -69,6 +70,13 @@ def _check_size(spec: BaselineSpec, arrays: Arrays) -> None:
     values = sum(array.size for array in arrays.values())
     if parameters > MAX_SIZE_RATIO * values:
         raise HRNetError(f"the checkpoint has {values:,} values, but a {spec.title} of its sizes has {parameters:,} parameters")
+
+
+def _is_trunk_of(layout: Layout, model: BaselineSpec) -> bool:
+    """Whether files of a layout are of an ImageNet network that initializes the trunk of another one."""
+    return (layout is RESNET and not isinstance(model, layout.kind)) or (
+        layout is XCEPTION_TIMM and isinstance(model, layout.kind)
+    )
 
 
 def _loaded(
