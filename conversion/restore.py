@@ -20,7 +20,7 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel, Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.inference import Inference
-from hrnet_tf.models.layers import BATCH_NORM
+from hrnet_tf.models.layers import epsilon_of
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.architectures import network_from_json
@@ -145,7 +145,7 @@ def unfold_batch_norm(weights: Weights, folded: KerasModel, batches: Iterable[ND
             result[name] = value
     for norm, conv in conv_of_norm.items():
         mean, variance = statistics[conv]
-        result[f"{norm}/gamma"] = np.sqrt(variance + BATCH_NORM["epsilon"]).astype(np.float32)
+        result[f"{norm}/gamma"] = np.sqrt(variance + epsilon_of(norm)).astype(np.float32)
         result[f"{norm}/beta"] = (folded_values[f"{conv}/bias"] + mean).astype(np.float32)
         if f"{conv}/bias" in result:
             result[f"{conv}/bias"] = np.zeros_like(mean)  # beta includes it

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hrnet_tf.backend.graph import LayerCall
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasLayer, Tensor, Weights
-from hrnet_tf.models.layers import BATCH_NORM, DECONVOLUTION, NORM_SUFFIX
+from hrnet_tf.models.layers import DECONVOLUTION, NORM_SUFFIX, epsilon_of
 from mobile_eval.errors import HRNetError
 
 NORM_PARTS = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -79,7 +79,7 @@ def _scale_and_offset(weights: Weights, norm: str) -> tuple[NDArray[np.float64],
                 f"the weights are damaged: {name} must have shape {weights[names[0]].shape}, got {weights[name].shape}"
             )
     gamma, beta, mean, variance = (weights[name].astype(np.float64) for name in names)
-    scale = gamma / np.sqrt(variance + BATCH_NORM["epsilon"])
+    scale = gamma / np.sqrt(variance + epsilon_of(norm))
     return scale, beta - mean * scale
 
 

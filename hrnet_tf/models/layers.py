@@ -11,6 +11,7 @@ import numpy as np
 from hrnet_tf.backend.keras_module import BACKEND, keras, ops, tf
 from hrnet_tf.backend.resizing import resize
 from hrnet_tf.backend.types import KerasDType, KerasLayer, Shape, Tensor
+from hrnet_tf.spec.baselines.segmentation.xception import XCEPTION
 from hrnet_tf.spec.units import Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import JsonObject
@@ -18,7 +19,7 @@ from mobile_eval.typed import JsonObject
 DECONVOLUTION = "deconvolution"  # prefix of the names of transposed convolutions, whose kernels are (h, w, out, in)
 NORM_SUFFIX = "_norm"  # of the names of BatchNorm layers that follow no convolution
 OUTPUT_DTYPE = "float32"  # also with a mixed precision policy: losses in float16 overflow
-BATCH_NORM = {"epsilon": 1e-5, "momentum": 0.9}  # PyTorch's momentum is the complement, 0.1
+EPSILON, TENSORFLOW_EPSILON, MOMENTUM = 1e-5, 1e-3, 0.9  # of BatchNorm; PyTorch's momentum is the complement, 0.1
 
 
 class UnitWrapper(Protocol):
@@ -131,7 +132,12 @@ def batch_normalization(name: str, dtype: KerasDType = None) -> KerasLayer:
     Under a `tf.distribute` strategy with several devices, its statistics are those of all devices.
     """
     synchronized = {"synchronized": True} if _replicas() > 1 else {}
-    return UnbiasedBatchNormalization(**BATCH_NORM, **synchronized, dtype=dtype, name=name)
+    return UnbiasedBatchNormalization(epsilon=epsilon_of(name), momentum=MOMENTUM, **synchronized, dtype=dtype, name=name)
+
+
+def epsilon_of(name: str) -> float:
+    """Return the epsilon of the BatchNorm layer of that name."""
+    return TENSORFLOW_EPSILON if name.startswith(XCEPTION) else EPSILON
 
 
 def _replicas() -> int:

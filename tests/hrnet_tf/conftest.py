@@ -29,7 +29,8 @@ def cost_of(layer: Any) -> Cost:
         return Cost(parameters, int(np.prod(layer.kernel.shape)))
     transposed = isinstance(layer, keras.layers.Conv2DTranspose)  # also a Conv2D in Keras
     shape = layer.input_shape if transposed else layer.output_shape
-    multiply_adds = int(np.prod(layer.kernel.shape)) * int(np.prod(shape[1:3]))
+    kernel = layer.depthwise_kernel if isinstance(layer, keras.layers.DepthwiseConv2D) else layer.kernel
+    multiply_adds = int(np.prod(kernel.shape)) * int(np.prod(shape[1:3]))
     return Cost(parameters, multiply_adds, deconvolution_multiply_adds=multiply_adds if transposed else 0)
 
 

@@ -10,8 +10,10 @@ from hrnet_tf.spec.baselines.hourglass import HourglassSpec
 from hrnet_tf.spec.baselines.resnet import ResNetSpec
 from hrnet_tf.spec.baselines.resnet_trunk import ResNetTrunk
 from hrnet_tf.spec.baselines.segmentation.deeplabv3 import DeepLabV3Spec
+from hrnet_tf.spec.baselines.segmentation.deeplabv3plus import DeepLabV3PlusSpec
 from hrnet_tf.spec.baselines.segmentation.pspnet import PSPNetSpec
 from hrnet_tf.spec.baselines.segmentation.unetplusplus import UNetPlusPlusSpec
+from hrnet_tf.spec.baselines.segmentation.xception import XceptionTrunk
 from hrnet_tf.spec.baselines.simple_baseline import SimpleBaselineSpec
 
 SIZE = (64, 64)
@@ -51,6 +53,13 @@ def pspnet(**changes: Any) -> PSPNetSpec:
     return PSPNetSpec(name="pspnet", classes=5, **fields)
 
 
+def deeplabv3plus(**changes: Any) -> DeepLabV3PlusSpec:
+    """A DeepLabv3+ with one block in the middle flow and other changes than its sizes."""
+    xception = XceptionTrunk(stem=(8, 8), entry=(8, 16, 16), middle_blocks=1, exit=(16, 24, 24, 32), output_stride=16)
+    fields = {"input_size": SIZE, "trunk": xception, "width": 16, "low_width": 8, **changes}
+    return DeepLabV3PlusSpec(name="deeplabv3plus", classes=5, **fields)
+
+
 def unetplusplus(**changes: Any) -> UNetPlusPlusSpec:
     fields = {"input_size": SIZE, "trunk": trunk(), "widths": (8, 16, 24), **changes}
     return UNetPlusPlusSpec(name="unetpp", classes=5, **fields)
@@ -68,6 +77,8 @@ NETWORKS: dict[str, BaselineSpec] = {
     "deeplabv3, OpenMMLab": deeplabv3(trunk=OPENMMLAB_TRUNK, merge_kernel=3, pool_first=True),
     "pspnet": pspnet(),
     "pspnet, OpenMMLab": pspnet(trunk=OPENMMLAB_TRUNK, aligned=False),
+    "deeplabv3plus": deeplabv3plus(),
+    "deeplabv3plus, smp": deeplabv3plus(head="smp"),
     "unetplusplus": unetplusplus(),
     "7x7": classifier(),
     "3x3": classifier(stem="3x3"),

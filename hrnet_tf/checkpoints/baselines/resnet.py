@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from hrnet_tf.checkpoints.baselines.layout import Layout, Rule
+from hrnet_tf.checkpoints.baselines.layout import Layout, Rule, prefixed
 from hrnet_tf.checkpoints.shapes import count, rows
 from hrnet_tf.checkpoints.torch_reader import Arrays
 from hrnet_tf.spec.baselines.base import BaselineSpec, named
@@ -29,7 +29,7 @@ def trunk_rules(prefix: str, stem: str = "") -> tuple[Rule, ...]:
         prefix: What precedes the names of its entries, such as "backbone.".
         stem: Name of the Sequential of a stem of three convolutions, such as "stem"; "" if they are conv1, conv2 ...
     """
-    rules = tuple(Rule(rule.layers, prefix + rule.official, prefix + rule.norm) for rule in TRUNK_RULES)
+    rules = prefixed(prefix, TRUNK_RULES)
     deep = (Rule(f"stem_conv{i + 1}", f"{prefix}{stem}.{3 * i}", f"{prefix}{stem}.{3 * i + 1}") for i in range(3))
     return (*deep, *rules) if stem else rules
 

@@ -54,7 +54,7 @@ class KerasLayers:
         relu: bool = True,
         output: bool = False,
     ) -> Tensor:
-        reads_image = (name, index) == (STEM, 1)
+        reads_image = (name.rsplit("_")[-1], index) == (STEM, 1)
         return conv_unit(
             x,
             channels,

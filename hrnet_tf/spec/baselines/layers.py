@@ -35,7 +35,7 @@ class Layers(Protocol[T]):
         """Build a convolution, BatchNorm and ReLU.
 
         Args:
-            x: Feature maps. The convolution that reads the image must be named "stem".
+            x: Feature maps. The convolution that reads the image must be named "stem" or "..._stem".
             channels: Number of output channels.
             kernel: Size of the kernel, odd.
             name: Prefix of the names of the layers: `{name}_conv{index}`, `{name}_bn{index}`, `{name}_relu{index}`.

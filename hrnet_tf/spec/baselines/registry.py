@@ -7,6 +7,7 @@ from hrnet_tf.spec.baselines.cpn import CPNSpec
 from hrnet_tf.spec.baselines.hourglass import HourglassSpec
 from hrnet_tf.spec.baselines.resnet import ResNetSpec
 from hrnet_tf.spec.baselines.segmentation.deeplabv3 import DeepLabV3Spec
+from hrnet_tf.spec.baselines.segmentation.deeplabv3plus import DeepLabV3PlusSpec
 from hrnet_tf.spec.baselines.segmentation.pspnet import PSPNetSpec
 from hrnet_tf.spec.baselines.segmentation.unetplusplus import UNetPlusPlusSpec
 from hrnet_tf.spec.baselines.simple_baseline import SimpleBaselineSpec
@@ -18,5 +19,6 @@ BASELINES: tuple[type[BaselineSpec], ...] = (
     ResNetSpec,
     DeepLabV3Spec,
     PSPNetSpec,
+    DeepLabV3PlusSpec,
     UNetPlusPlusSpec,
 )

@@ -43,6 +43,9 @@ COUNTS = {
     "deeplabv3-r101-torchvision": (58_630_483, 1_929_237_757_952, "1929.238", "1796.743"),
     "pspnet-r101": (65_707_475, 2_093_463_109_632, "2093.463", "1949.689"),
     "unetpp-r101": (59_537_849, 555_166_466_048, "555.166", "517.039"),
+    "deeplabv3plus-x71": (43_477_323, 1_474_836_561_920, "1474.837", "1373.5"),
+    "deeplabv3plus-x71-os16": (43_477_323, 503_913_709_568, "503.914", "469.3"),
+    "deeplabv3plus-x71-smp": (43_463_915, 495_577_530_368, "495.578", "461.5"),
     # as ResNet-101's without 17 of 23 blocks of stage 3, of 1,114,112 weights and 3,072 numbers of BatchNorm, at 128x256
     "deeplabv3-r50": (39_048_019, 1_289_287_630_848, "1289.288", None),
     "deeplabv3-r50-torchvision": (39_638_355, 1_308_614_983_680, "1308.615", None),
@@ -160,8 +163,8 @@ def test_names_match_the_networks(name: str) -> None:
     assert spec.name == name
     prefixes = {"pose": "pose", "segment": "segmentation", "landmarks": "landmarks", "detect": "detection",
                 "classify": "classification", "simple": "pose", "cpn": "pose", "hourglass": "pose",
-                "resnet": "classification", "deeplabv3": "segmentation", "pspnet": "segmentation",
-                "unetpp": "segmentation"}  # fmt: skip
+                "resnet": "classification", "deeplabv3": "segmentation", "deeplabv3plus": "segmentation",
+                "pspnet": "segmentation", "unetpp": "segmentation"}  # fmt: skip
     assert spec.task == prefixes[name.split("-")[0]]
     if isinstance(spec, HRNetSpec):
         assert spec.block == BLOCKS[name.endswith("bottleneck")]

@@ -21,7 +21,7 @@ from hrnet_tf.spec.baselines.resnet_trunk import ResNetTrunk
 from hrnet_tf.spec.baselines.segmentation.pspnet import PSPNetSpec
 from hrnet_tf.spec.presets import preset
 from mobile_eval.errors import HRNetError
-from tests.support.baselines import classifier, deeplabv3, pspnet, trunk
+from tests.support.baselines import classifier, deeplabv3, deeplabv3plus, pspnet, trunk
 
 Make = Callable[[Network], Arrays]
 GOLDEN = Path(os.environ.get("HRNET_GOLDEN", Path(__file__).parents[5] / "shared" / "reference" / "golden"))
@@ -32,6 +32,7 @@ FILES: dict[str, BaselineSpec] = {  # golden file: network
     "deeplabv3_r101_torchvision_320x352": preset("deeplabv3-r101-torchvision"),  # type: ignore[dict-item]
     "pspnet_r101_semseg_161x209": preset("pspnet-r101"),  # type: ignore[dict-item]
     "pspnet_r101_mmseg_160x208": PSPNetSpec(name="pspnet", input_size=SIZE, classes=19, trunk=OPENMMLAB, aligned=False),
+    "deeplabv3plus_xception71_os16_320x352": preset("deeplabv3plus-x71-smp"),  # type: ignore[dict-item]
     "unetplusplus_r101_deck_128x160": preset("unetpp-r101"),  # type: ignore[dict-item]
 }
 LONGER = trunk(output_stride=8, blocks=(1, 1, 3, 1))
@@ -96,3 +97,20 @@ def test_an_imagenet_resnet_initializes_the_trunk(checkpoint: Make) -> None:
     assert spec.name == "deeplabv3"
     assert report.unexpected == ("fc.bias", "fc.weight")
     np.testing.assert_array_equal(weights["stage4_block0_conv3/kernel"], arrays["layer4.0.conv3.weight"].transpose(2, 3, 1, 0))
+
+
+@pytest.mark.slow
+def test_timm_s_xception_initializes_the_trunk(checkpoint: Make) -> None:
+    spec = deeplabv3plus()
+    network = checkpoint(spec)
+    flattened = {name.removeprefix("encoder.model."): array for name, array in network.items() if name.startswith("encoder.")}
+    arrays = {name.replace("_", ".", 1): array for name, array in flattened.items()}
+    arrays["head.fc.weight"] = np.ones((1000, 32), np.float32)
+    with pytest.raises(HRNetError, match="Xception without a head: give the network to initialize as `model`"):
+        load_into_network(arrays)
+    loaded, weights, report = load_into_network(arrays, spec)
+    assert loaded == spec
+    assert report.unexpected == ("head.fc.weight",)
+    kernel = weights["xception_block3_depthwise_conv2/depthwise_kernel"]
+    np.testing.assert_array_equal(kernel[..., 0], arrays["blocks.3.stack.conv2.conv_dw.weight"][:, 0].transpose(1, 2, 0))
+    assert all(name.startswith(("decoder.", "segmentation_head.")) for name in report.missing)

@@ -20,6 +20,7 @@ from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baselines.resnet_trunk import ResNetTrunk
 from hrnet_tf.spec.baselines.segmentation.base import SegmentationSpec
+from hrnet_tf.spec.baselines.segmentation.xception import XceptionTrunk
 from hrnet_tf.spec.baselines.trace import traced
 from hrnet_tf.spec.complexity import complexity, parts
 from hrnet_tf.spec.cost import Cost, total
@@ -27,7 +28,7 @@ from hrnet_tf.spec.memory import activation_bytes
 from hrnet_tf.spec.presets import preset
 from mobile_eval.errors import HRNetError
 from mobile_eval.runtime.interpreter import make_interpreter
-from tests.support.baselines import deeplabv3, pspnet, unetplusplus
+from tests.support.baselines import deeplabv3, deeplabv3plus, pspnet, unetplusplus
 
 CountedParts = Callable[[Network], dict[str, Cost]]
 RandomWeights = Callable[[Any], Weights]
@@ -36,12 +37,14 @@ RandomWeights = Callable[[Any], Weights]
 MICRO = {
     "deeplabv3": deeplabv3(input_size=(64, 96)),
     "pspnet": pspnet(input_size=(96, 48)),
+    "deeplabv3plus": deeplabv3plus(input_size=(64, 96)),
     "unetplusplus": unetplusplus(input_size=(64, 96)),
 }
 LAYERS = {"CONV_2D", "ADD", "PAD", "MAX_POOL_2D", "CONCATENATION", "DELEGATE", "QUANTIZE"}
 OPERATORS = {  # of int8 files, beside those
     "deeplabv3": {"MEAN", "RESIZE_NEAREST_NEIGHBOR"},
     "pspnet": {"MEAN", "AVERAGE_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"},
+    "deeplabv3plus": {"MEAN", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", "DEPTHWISE_CONV_2D", "RELU"},
     "unetplusplus": {"TRANSPOSE_CONV", "RELU", "DEPTHWISE_CONV_2D"},
 }
 
@@ -68,6 +71,8 @@ def test_official_counts_of_variants() -> None:
     openmmlab = ResNetTrunk.of_depth(101, stem="deep", stem_width=32, output_stride=8)
     assert counts("pspnet-r101", input_size=(1025, 2049)) == (65_707_475, 2_117_334_625_472)
     assert counts("pspnet-r101", trunk=openmmlab, aligned=False) == (65_602_931, 2_046_839_226_368)
+    smp = {"head": "smp"}  # at output stride 8
+    assert counts("deeplabv3plus-x71", **smp) == (43_463_915, 1_468_167_618_560)
     merged = {"width": 512, "merge_kernel": 3, "pool_first": True}
     assert counts("deeplabv3-r101", trunk=openmmlab, **merged) == (84_740_467, 2_776_932_286_464)
 
@@ -122,7 +127,7 @@ def test_windows_and_sizes_that_do_not_divide(
 @pytest.mark.parametrize("name", MICRO)
 def test_dropout_is_for_training(name: str) -> None:
     rates = [layer.rate for layer in build_model(MICRO[name], auxiliary=True).layers if "dropout" in layer.name]
-    assert rates == {"deeplabv3": [0.5, 0.1], "pspnet": [0.1, 0.1], "unetplusplus": []}[name]
+    assert rates == {"deeplabv3": [0.5, 0.1], "pspnet": [0.1, 0.1], "deeplabv3plus": [0.1], "unetplusplus": []}[name]
     assert not [layer for layer in build_model(MICRO[name], folded=True).layers if "dropout" in layer.name]
 
 
@@ -130,6 +135,33 @@ def test_dilated_branches() -> None:
     layers = [layer for layer in build_model(deeplabv3()).layers if layer.name.startswith("aspp_branch")]
     rates = [layer.dilation_rate[0] for layer in layers if isinstance(layer, keras.layers.Conv2D)]
     assert rates == [1, 12, 24, 36]
+
+
+@pytest.mark.parametrize(("output_stride", "dilations"), [(8, (1, 2, 2, 4)), (16, (1, 1, 1, 2))])
+def test_xception_is_dilated_where_its_output_stride_is_reached(output_stride: int, dilations: tuple[int, ...]) -> None:
+    trunk = XceptionTrunk(stem=(4, 4), entry=(4,) * 5, middle_blocks=1, exit=(4,) * 4, output_stride=output_stride)
+    model = build_model(deeplabv3plus(trunk=trunk))
+    units = [model.get_layer(f"xception_block{block}_depthwise_conv3") for block in (4, 5, 6, 7)]
+    assert tuple(unit.dilation_rate[0] for unit in units) == dilations
+    assert model.get_layer("xception_block4_shortcut_conv1").strides == (16 // 8 if output_stride == 16 else 1,) * 2
+    rates = [model.get_layer(f"aspp_branch{branch}_depthwise_conv1").dilation_rate[0] for branch in (1, 2, 3)]
+    assert rates == [rate * 16 // output_stride for rate in (6, 12, 18)]
+    norms = {layer.name: layer.epsilon for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
+    assert {epsilon for name, epsilon in norms.items() if name.startswith("xception")} == {1e-3}
+    assert {epsilon for name, epsilon in norms.items() if not name.startswith("xception")} == {1e-5}
+
+
+@pytest.mark.parametrize(
+    ("trunk", "offending"),
+    [
+        ({"output_stride": 32}, "`output_stride` of an Xception must be 8 or 16, got 32"),
+        ({"entry": (8, 8)}, "`entry` of an Xception.*got 2"),
+        ({"middle_blocks": 0}, "`middle_blocks` of a Xception.*got 0"),
+    ],
+)
+def test_invalid_xceptions(trunk: dict[str, Any], offending: str) -> None:
+    with pytest.raises(HRNetError, match=offending):
+        XceptionTrunk(**trunk)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +173,8 @@ def test_dilated_branches() -> None:
         ("pspnet-r50", {"bins": ()}, "`bins` of a PSPNet.*got none"),
         ("pspnet-r50", {"input_size": (66, 97)}, "multiples of 8, or larger by 1.*got 66x97"),
         ("pspnet-r50", {"input_size": (65, 97), "aligned": False}, "got 65x97"),
+        ("deeplabv3plus-x71", {"head": "dense"}, "`head` of a DeepLabv3.*'dense'"),
+        ("deeplabv3plus-x71", {"input_size": (40, 48)}, "multiples of 16, or larger by 1.*got 40x48"),
         ("unetpp-r101", {"widths": (0, 1, 2)}, "`widths` of a UNet.*got 0, 1, 2"),
         ("unetpp-r101", {"trunk": ResNetTrunk.of_depth(101, output_stride=8)}, "output_stride.*got 8"),
     ],
