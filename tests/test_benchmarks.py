@@ -29,6 +29,7 @@ SHELL_SCRIPTS = [
     ("input_sizes.sh", ["output"]),
     ("lspet.sh", ["data", "output"]),
     ("lspet_small_v2.sh", ["data", "output"]),
+    ("lspet_study.sh", ["data", "output"]),
     *(("tasks.sh", [task, "data", "output"]) for task in ("segmentation", "landmarks", "classification", "detection")),
 ]
 TOOLS = [*sorted((ROOT / "tools").glob("*.sh")), BENCHMARKS / "peers" / "run.sh"]

@@ -1,0 +1,56 @@
+"""Copy what is worth keeping of a study: models, histories, rankings and plans, and the weights that other arms start from.
+
+    python benchmarks/keep_study.py runs/lspet benchmarks/results/lspet/equal --weights base elastic \
+      --replace "$PWD/runs/lspet=STUDY" --replace /data/lspet=DATA
+    python benchmarks/keep_study.py benchmarks/results/lspet/equal runs/lspet --weights base elastic \
+      --replace "STUDY=$PWD/runs/lspet" --replace DATA=/data/lspet
+
+The second command makes a study that `hrnet study --resume` goes on with: arms whose models exist are finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+TEXTS = (".json", ".csv", ".svg")
+WEIGHTS = "weights.safetensors"
+
+
+def kept(study: Path, with_weights: Sequence[str]) -> list[Path]:
+    """Return the files to copy, relative to the study."""
+    models = [*study.glob("*.tflite"), study / "study.json"]
+    records = [path for path in study.glob("runs/*/*") if path.suffix in TEXTS]
+    weights = [study / "runs" / name / WEIGHTS for name in with_weights]
+    return [path.relative_to(study) for path in [*models, *records, *weights] if path.is_file()]
+
+
+def copy(study: Path, target: Path, with_weights: Sequence[str], replacements: Mapping[str, str]) -> int:
+    """Copy the files, with words replaced in texts, and return how many bytes they take."""
+    for file in kept(study, with_weights):
+        (target / file).parent.mkdir(parents=True, exist_ok=True)
+        if file.suffix in TEXTS:
+            text = (study / file).read_text()
+            for old, new in replacements.items():
+                text = text.replace(old, new)
+            (target / file).write_text(text)
+        else:
+            shutil.copyfile(study / file, target / file)
+    return sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--weights", nargs="*", default=[], help="runs whose weights are kept")
+    parser.add_argument("--replace", action="append", default=[], metavar="OLD=NEW", help="words to replace, such as paths")
+    options = parser.parse_args()
+    size = copy(options.study, options.target, options.weights, dict(pair.split("=", 1) for pair in options.replace))
+    print(f"{options.target}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
