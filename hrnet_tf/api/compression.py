@@ -107,6 +107,7 @@ def plan(
     width_multiple: int = 8,
     threads: int = 1,
     accept_closest: bool = False,
+    rerank: bool = False,
     data: Dataset | FitData | None = None,
     loss: KerasLoss | None = None,
 ) -> Plan:
@@ -135,6 +136,8 @@ def plan(
         width_multiple: Number of channels that widths are narrowed to multiples of.
         threads: Number of threads for measuring latency on this machine.
         accept_closest: Whether to take the closest network if none is within the budget.
+        rerank: Whether to measure importance again: after each removal (greedy), or on candidate networks (exact). For a model it
+            needs `data`.
         data: For a model, a data set as for `fit`, to measure the loss after each step. For a run, a data set such as
             `CocoKeypoints`, to measure loss and metric; None for the one that the run was trained on.
         loss: For a model, the loss to measure; None for the one that it is compiled with.
@@ -162,7 +165,7 @@ def plan(
         "max_drop": max_drop,
     }
     common: dict[str, Any] = {"method": method, "threads": threads, "accept_closest": accept_closest, "selection": selection}
-    common |= {"width_multiple": width_multiple, "profile": _profiles(profile)}
+    common |= {"width_multiple": width_multiple, "profile": _profiles(profile), "rerank": rerank}
     if run is None:
         if ranking is None:
             raise HRNetError("`ranking` of a Keras model is missing: give what `rank` returned for it")
@@ -253,8 +256,8 @@ def prune(  # type: ignore[misc]  # the second argument of a run is called data
         batch_norm_data: For a model, inputs to estimate the statistics of BatchNorm on again, such as a part of the training
             set: a data set as for `fit`, or an array of images. A sum that has lost a term has other statistics. None keeps the
             old ones, which a fine-tuning of some hundred steps replaces too.
-        options: For a run, the budget and the other arguments of `plan`; `rounds` of removing, fine-tuning and ranking; `rerank`,
-            to measure importance again after each removal; `teacher`, a run to distill from instead of `model`; `execution`,
+        options: For a run, the budget and the other arguments of `plan`; `rounds` of removing, fine-tuning and ranking;
+            `teacher`, a run to distill from instead of `model`; `execution`,
             `callbacks` and `resume` as of `train`; and settings of the fine-tuning such as `epochs` (10), `learning_rate` (5e-4)
             and `distill_weight` (0.5).
 

@@ -34,7 +34,7 @@ from mobile_eval.tasks.registry import evaluate
 from tests.support.own_heads import SIZE, keypoint_model, two_headed
 from training.quantize import quantize
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.journey]
 NAMES = ("inlet", "left_bolt", "right_bolt", "left_foot", "right_foot")
 OF_PERSON = (0, 5, 6, 15, 16)  # the joints of the drawn people that are called so here
 STRIDE = 2

@@ -20,7 +20,8 @@ from training.pruning.candidate_latency import candidates_of
 from training.pruning.cost_model import head_multiply_adds
 from training.pruning.costs import Costs, Profiles
 from training.pruning.removal_order import RemovalImportance, path_to, removal_order, removal_order_by_importance
-from training.pruning.removal_steps import measure_steps, removal_steps
+from training.pruning.removal_steps import LossIncrease, measure_steps, removal_steps
+from training.pruning.selection.candidates import Candidates
 from training.pruning.selection.importance import WIDTH_MULTIPLE, Importance
 from training.pruning.selection.search import ExactSearch
 from training.pruning.selection.select import Selector
@@ -49,6 +50,7 @@ def plan(
     data: Dataset | None = None,
     loss: KerasLoss | None = None,
     accept_closest: bool = False,
+    rerank: bool = False,
 ) -> Plan:
     """Plan which fusion links of a model to remove, and blocks and channels if these were ranked, to meet one of four budgets.
 
@@ -75,6 +77,7 @@ def plan(
         data: Dataset as for `fit`, to measure the loss after each step; required by `max_drop`.
         loss: Loss by which it is measured; None for the loss that the model is compiled with.
         accept_closest: Whether to take the closest network if none is within the budget.
+        rerank: Whether to measure importance again, on `data`: after each removal (greedy), or on candidate networks (exact).
 
     Raises:
         HRNetError: Not exactly one budget is given, no network is within it, the ranking is of another model, the profile is of
@@ -88,17 +91,60 @@ def plan(
     check_selection(selection, budget, width_multiple)
     spec = _prunable_spec(model)
     importance = _importance(spec, ranking, method, include_widths=selection == EXACT)
-    if budget.name == "max_drop" and data is None:
-        raise HRNetError("`max_drop` needs `data`, a dataset as for `fit`, on which the loss is measured after each step")
-    units = importance.units
-    network = GatedNetwork.of(model, include_blocks=any(not isinstance(unit, FusionLink) for unit in units))
+    for name, needed in (("max_drop", budget.name == "max_drop"), ("rerank", rerank)):
+        if needed and data is None:
+            raise HRNetError(f"`{name}` needs `data`, a dataset as for `fit`, on which the loss is measured")
+    network = GatedNetwork.of(model, include_blocks=any(not isinstance(unit, FusionLink) for unit in importance.units))
     costs = _costs_of(model, budget, profile, threads, include_widths=bool(importance.channels))
     examples = None if data is None else KerasRankingData.prepare(data, model, loss)
+    return plan_within(
+        budget,
+        network,
+        importance,
+        costs,
+        selection=selection,
+        width_multiple=width_multiple,
+        accept_closest=accept_closest,
+        at_random=(method or ranking.methods[0]) == RANDOM,
+        data=examples,
+        rerank_data=examples if rerank else None,
+    )
+
+
+def plan_within(
+    budget: Budget,
+    network: GatedNetwork,
+    importance: Importance,
+    costs: Costs,
+    *,
+    selection: str,
+    width_multiple: int,
+    accept_closest: bool,
+    at_random: bool,
+    data: RankingData | None,
+    rerank_data: RankingData | None,
+) -> Plan:
+    """Plan what to remove from a network to meet a budget.
+
+    Args:
+        budget: The budget.
+        network: The trained network.
+        importance: Importance of what may be removed.
+        costs: Costs of candidates.
+        selection: "greedy" or "exact".
+        width_multiple: Number of channels that widths are multiples of.
+        accept_closest: Whether to take the closest network if none is within the budget.
+        at_random: Whether a greedy selection removes single units in the order of their importance, whatever they save.
+        data: Examples to measure the loss and the metric on; None to leave them out.
+        rerank_data: Examples to measure importance on again; None to trust the given one.
+    """
     if selection == EXACT:
-        selector = Selector(spec, importance, costs.model, width_multiple)
-        return plan_selection(network, ExactSearch(budget, selector, costs.latency_ratio, accept_closest), examples)
+        selector = Selector(network.spec, importance, costs.model, width_multiple)
+        candidates = Candidates(network, rerank_data, importance, progress=True) if rerank_data else None
+        return plan_selection(network, ExactSearch(budget, selector, costs.latency_ratio, accept_closest, candidates), data)
     search = BudgetSearch(budget, costs.model, costs.latency_ratio, accept_closest=accept_closest)
-    return plan_removals(network, units, search, examples, at_random=(method or ranking.methods[0]) == RANDOM)
+    increase = LossIncrease(network, rerank_data) if rerank_data else None
+    return plan_removals(network, importance.units, search, data, at_random=at_random, removal_importance=increase)
 
 
 def _costs_of(model: KerasModel, budget: Budget, profile: Profiles | None, threads: int, *, include_widths: bool) -> Costs:

@@ -15,14 +15,9 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.typed import JsonObject
 from training.config import run_settings
 from training.pruning.budget import SHARES, Budget
-from training.pruning.budget_search import BudgetSearch
 from training.pruning.costs import Costs
-from training.pruning.plan import EXACT, GREEDY, RANDOM, check_selection, plan_removals, plan_selection
-from training.pruning.removal_steps import LossIncrease
-from training.pruning.selection.candidates import Candidates
+from training.pruning.plan import GREEDY, RANDOM, check_selection, plan_within
 from training.pruning.selection.importance import WIDTH_MULTIPLE, Importance
-from training.pruning.selection.search import ExactSearch
-from training.pruning.selection.select import Selector
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.task_data import TaskRankingData
@@ -124,25 +119,21 @@ def plan_run(
         memory_budget: Memory for examples and activations, in bytes.
     """
     spec, settings = run.hrnet_spec, run_settings(run)
-    importance, budget = check_prunable(run, options), options.budget
+    importance = check_prunable(run, options)
     network = GatedNetwork.of(run.model(), include_blocks=options.include_blocks)
-    costs = costs or costs_of(run, options)
 
     def first_items(data: TaskDataset, items: int) -> RankingData:
         return TaskRankingData.prepare(data.head(items), spec, settings, memory_budget, progress=True)
 
-    examples = first_items(val or train, SCORED_ITEMS)
-    if options.selection == EXACT:
-        selector, candidates = Selector(spec, importance, costs.model, options.width_multiple), None
-        if options.rerank:
-            candidates = Candidates(network, first_items(train, RERANKED_ITEMS), importance, progress=True)
-        search = ExactSearch(budget, selector, costs.latency_ratio, options.accept_closest, candidates)
-        return plan_selection(network, search, examples)
-    return plan_removals(
+    return plan_within(
+        options.budget,
         network,
-        importance.units,
-        BudgetSearch(budget, costs.model, costs.latency_ratio, accept_closest=options.accept_closest),
-        examples,
+        importance,
+        costs or costs_of(run, options),
+        selection=options.selection,
+        width_multiple=options.width_multiple,
+        accept_closest=options.accept_closest,
         at_random=options.method == RANDOM,
-        removal_importance=LossIncrease(network, first_items(train, RERANKED_ITEMS)) if options.rerank else None,
+        data=first_items(val or train, SCORED_ITEMS),
+        rerank_data=first_items(train, RERANKED_ITEMS) if options.rerank else None,
     )

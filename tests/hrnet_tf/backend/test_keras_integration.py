@@ -14,10 +14,13 @@ from tests.support.environments import run_on_keras3
 
 pytestmark = pytest.mark.slow
 JOB = Path(__file__).with_name("keras_features.py")
-EXTERNAL = [pytest.param(backend, marks=pytest.mark.external) for backend in ("tensorflow", "jax")]
+BACKENDS = [
+    pytest.param("tf_keras", marks=pytest.mark.journey),
+    *(pytest.param(backend, marks=pytest.mark.external) for backend in ("tensorflow", "jax")),
+]
 
 
-@pytest.fixture(scope="module", params=["tf_keras", *EXTERNAL])
+@pytest.fixture(scope="module", params=BACKENDS)
 def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The results of `keras_features` on tf_keras, and on Keras 3 with a backend."""
     folder = tmp_path_factory.mktemp(request.param)

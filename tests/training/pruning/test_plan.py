@@ -190,6 +190,7 @@ def without_a_link(ranking: Ranking) -> Ranking:
         (lambda ranking, other: {"keep_macs": 0.5, "keep_links": 0.5}, "got `keep_macs` and `keep_links`"),
         (lambda ranking, other: {"keep_macs": 0.01}, r"`keep_macs`: pruning can reach 0\.\d+ .* not 0\.01.*`include_blocks`"),
         (lambda ranking, other: {"max_drop": 0.1}, "`max_drop` needs `data`"),
+        (lambda ranking, other: {"keep_macs": 0.5, "rerank": True}, "`rerank` needs `data`"),
         (lambda ranking, other: {"keep_macs": 0.7, "ranking": ranking_of(other)}, "`ranking`"),
         (lambda ranking, other: {"keep_macs": 0.7, "ranking": without_a_link(ranking)}, "`ranking`.*stage2_module0_link0to1"),
         (lambda ranking, other: {"keep_macs": 0.7, "ranking": {"taylor": 1}}, "`ranking`.*dict"),

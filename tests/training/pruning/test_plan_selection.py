@@ -21,6 +21,7 @@ from training.pruning.candidate_latency import candidates_of
 from training.pruning.cost_model import narrower, profile_network
 from training.pruning.plan import plan
 from training.pruning.prune import prune
+from training.pruning.selection import candidates
 
 SIZES = {"input_size": 32, "width": 8, "modules": (1, 1), "stem_width": 8, "stage1_width": 4, "blocks": 1}
 EXACT = {"selection": "exact", "width_multiple": 2}
@@ -50,6 +51,18 @@ def multiply_adds(model: KerasModel) -> int:
     """The multiply-adds of the convolutions of a model by the shapes of its layers."""
     kernels = [(layer, weight) for layer in model.layers for weight in layer.weights if "kernel" in weight.name]
     return sum(math.prod(layer.output.shape[1:3]) * math.prod(kernel.shape) for layer, kernel in kernels)
+
+
+@pytest.mark.slow
+def test_candidates_are_measured_on_the_data(model: KerasModel, ranking: Ranking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "RANDOM_NETWORKS", 4)
+    monkeypatch.setattr(candidates, "SELECTED_NETWORKS", 3)
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((4, 32, 32, 3)).astype(np.float32), rng.uniform(0, 1, (4, 8, 8, 5)).astype(np.float32)
+    measured = plan(model, ranking, keep_macs=0.5, data=data, loss="mse", rerank=True, **EXACT)
+    assert measured.bound is None
+    assert 0.4 < measured.predicted_ratio <= 0.5
+    assert prune(model, measured).spec == measured.spec
 
 
 @pytest.mark.slow

@@ -59,6 +59,7 @@ def plan_of(run: Run) -> Plan:
     return record.plan
 
 
+@pytest.mark.journey
 def test_rounds_of_pruning(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
     options = PruneOptions(Budget(keep_macs=0.6), include_blocks=True, rounds=2)
     full, out = trained.hrnet_spec, tmp_path / "pruned"
@@ -93,6 +94,7 @@ def test_rounds_of_pruning(trained: Run, config: TrainingConfig, tmp_path: Path)
         prune_run(pruned, options, config, tmp_path / "more")
 
 
+@pytest.mark.journey
 def test_interrupted_pruning_keeps_its_choice(few_links: Run, config: TrainingConfig, tmp_path: Path) -> None:
     options, short = PruneOptions(Budget(keep_links=0.5)), config.replace(epochs=1)
     with pytest.MonkeyPatch.context() as patch:
@@ -110,6 +112,7 @@ def test_interrupted_pruning_keeps_its_choice(few_links: Run, config: TrainingCo
     assert set(load_weights(pruned.weights_path)) == set(model_weights(build_model(chosen)))
 
 
+@pytest.mark.journey
 def test_channels_are_removed_in_rounds(few_links: Run, config: TrainingConfig, tmp_path: Path) -> None:
     options = PruneOptions(
         Budget(keep_macs=0.5), include_blocks=True, rounds=2, selection="exact", include_widths=True, width_multiple=2
