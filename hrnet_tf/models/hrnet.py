@@ -66,8 +66,9 @@ def _build_head(image: Tensor, branches: Branches, spec: HRNetSpec, *, folded: b
             return classification_head(branches, spec, folded=folded)
         case _:
             check_tensorflow("detection")
-            from hrnet_tf.models.detection.faster_rcnn import detector_outputs  # its modules need TensorFlow
+            from hrnet_tf.models.detection.faster_rcnn import check_image_size, detector_outputs  # its modules need TensorFlow
 
+            check_image_size(spec.input_size)
             return detector_outputs(image, feature_pyramid(branches, detection_widths(spec)[0]), spec)
 
 

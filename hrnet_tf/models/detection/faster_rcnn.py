@@ -65,6 +65,14 @@ class Detections:
     counts: NDArray[np.int64]
 
 
+def check_image_size(size: Size) -> None:
+    """Raise HRNetError unless images of a (height, width) have a pyramid."""
+    if min(size) < STRIDES[-1] or any(side % SIZE_MULTIPLE for side in size):
+        raise HRNetError(
+            f"`input_size` of a detector must be multiples of {SIZE_MULTIPLE}, at least {STRIDES[-1]}, got {size[0]}x{size[1]}"
+        )
+
+
 def detector_outputs(
     image: Tensor, levels: Mapping[str, Tensor], spec: DetectorSpec, *, proposals: int | None = None
 ) -> dict[str, Tensor]:
@@ -86,10 +94,6 @@ def detector_outputs(
         - "rpn_logits" (N, A), "rpn_deltas" (N, A, 4): for the anchors of `anchor_boxes`
     """
     height, width = image.shape[1:3]
-    if min(height, width) < STRIDES[-1] or height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
-        raise HRNetError(
-            f"`input_size` of a detector must be multiples of {SIZE_MULTIPLE}, at least {STRIDES[-1]}, got {height}x{width}"
-        )
     channels, features = detection_widths(spec)
     logits, deltas = _region_proposal_network(levels, channels)
     candidates, default_count = proposal_limits(spec)
