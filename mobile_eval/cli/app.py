@@ -200,6 +200,32 @@ def predict(
 
 
 @with_options
+def vectors(
+    model: Model,
+    output: Annotated[Path, typer.Option(help="Folder for the vectors; it must not exist, or be empty.", show_default=False)],
+    source: DataSource,
+    runtime_options: RuntimeOptions,
+    limit: Annotated[int, typer.Option(min=1, help="Number of people or faces.")] = 3,
+    threads: Threads = 1,
+    max_pixels: MaxPixels = None,
+) -> None:
+    """Write test vectors for a port to an app: image, box, matrix, crop, input, outputs and keypoints of a few people or faces.
+
+    Example: [bold]hrnet vectors model.tflite --annotations val.json --images images --output vectors[/bold]
+    """
+    from mobile_eval.keypoints.vectors import write_vectors
+    from mobile_eval.runtime.tflite_model import TFLiteModel
+    from mobile_eval.tasks.pose.predictions import check_finds_keypoints
+    from mobile_eval.tasks.registry import load_for_model
+
+    loaded = TFLiteModel(model, runtime_options.backend(threads))
+    check_finds_keypoints(loaded)
+    dataset = load_for_model(loaded, source, limit)
+    written = write_vectors(loaded, dataset.items, output, progress=True)
+    typer.echo(f"vectors: {output}, {len(written['cases'])} cases, the steps in {output / 'README.md'}")
+
+
+@with_options
 def profile(
     model: Annotated[Path, typer.Argument(metavar="M.tflite", help="Any .tflite file.", show_default=False)],
     runtime_options: RuntimeOptions,
@@ -245,7 +271,7 @@ def links(
     typer.echo(f"page: {output / 'index.html'}")
 
 
-COMMANDS = (evaluate, benchmark, profile, compare, predict, links)
+COMMANDS = (evaluate, benchmark, profile, compare, predict, vectors, links)
 for command in COMMANDS:
     app.command()(command)
 

@@ -9,9 +9,11 @@ from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.gates import on_units, unit_dropout
+from hrnet_tf.models.trunk import spec_of
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.baselines.resnet_trunk import CAFFE, style_of
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, geometry_of
@@ -77,10 +79,15 @@ def load_matching_weights(model: KerasModel, run: Run) -> None:
     """Copy the weights of a run whose name and shape match those of a model, such as the trunk below another head.
 
     Raises:
-        HRNetError: Not even the weights of the stem match, or the run is quantized.
+        HRNetError: Not even the weights of the stem match, the run is quantized, or its ResNet has the strides elsewhere.
     """
     if run.quantized:
         raise HRNetError(f"{run.path} is quantized; start from the run it was made from: {run.parent_path}")
+    spec = spec_of(model)
+    before, after = style_of(run.spec), style_of(spec)
+    if before and after and before != after:
+        first, other = ("stage2_block0_conv1", "stage2_block0_conv2")[:: 1 if before == CAFFE else -1]
+        raise HRNetError(f"{run.path}: {run.spec.name} has the stride in {first}, {spec.name} in {other}: the features differ")
     current, stored = model_weights(model), load_weights(run.weights_path)
     matching = {name: array for name, array in stored.items() if name in current and array.shape == current[name].shape}
     if not any(name.startswith("stem_") and name.endswith("/kernel") for name in matching):

@@ -19,9 +19,16 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baselines.base import BaselineSpec
+from hrnet_tf.spec.baselines.resnet_trunk import CAFFE, style_of
+from hrnet_tf.spec.baselines.trace import traced
 from mobile_eval.errors import HRNetError
 
 CLASSIFIER = r"fc\.(weight|bias)"  # of an ImageNet checkpoint, which another network does not need
+MAX_SIZE_RATIO = 2  # parameters of a network per value in the file it was inferred from
+STRIDE_NOTE = (
+    "the network has the stride in layer2.0.conv1; weights that were trained with it in layer2.0.conv2, such as torchvision's, "
+    "give other features"
+)
 
 
 def load_baseline(layout: Layout, arrays: Arrays, model: Network | None) -> tuple[BaselineSpec, Weights, ImportReport]:
@@ -40,9 +47,11 @@ def load_baseline(layout: Layout, arrays: Arrays, model: Network | None) -> tupl
     """
     arrays = layout.renamed(arrays)
     if isinstance(model, BaselineSpec) and _is_trunk_of(layout, model):
-        return _loaded(model, arrays, layout.trunk_entries(model), ignored=layout.ignored or CLASSIFIER)
+        notes = (STRIDE_NOTE,) if style_of(model) == CAFFE else ()
+        return _loaded(model, arrays, layout.trunk_entries(model), ignored=layout.ignored or CLASSIFIER, notes=notes)
     if model is None:
         spec = layout.infer(arrays)
+        _check_size(spec, arrays)
     elif isinstance(model, layout.kind):
         layout = layout if layout.covers(model) else official_layout(model)
         spec = dataclasses.replace(model, classes=rows(arrays, layout.classes) - layout.background)
@@ -53,6 +62,14 @@ def load_baseline(layout: Layout, arrays: Arrays, model: Network | None) -> tupl
     has_further = any(entry.name in arrays for entry in further if entry.name not in needed)
     notes = (layout.note,) if layout.note else ()
     return _loaded(spec, arrays, further if has_further else entries, ignored=layout.ignored, notes=notes)
+
+
+def _check_size(spec: BaselineSpec, arrays: Arrays) -> None:
+    """Raise HRNetError, before it is built, if a network is much larger than the arrays that it was inferred from."""
+    parameters = sum(layer.cost.parameters for layer in traced(spec).weighted)
+    values = sum(array.size for array in arrays.values())
+    if parameters > MAX_SIZE_RATIO * values:
+        raise HRNetError(f"the checkpoint has {values:,} values, but a {spec.title} of its sizes has {parameters:,} parameters")
 
 
 def _is_trunk_of(layout: Layout, model: BaselineSpec) -> bool:

@@ -20,7 +20,7 @@ DEPTHS = {  # blocks of stages 1 to 4
 }
 BASIC_DEPTHS = (38, 72, 106)  # of the HRNet paper: basic blocks after stage 1, and a bottleneck after stage 4
 STEMS = ("7x7", "3x3", "deep")
-STYLES = ("pytorch", "caffe")
+PYTORCH, CAFFE = STYLES = ("pytorch", "caffe")
 OUTPUT_STRIDES = (8, 16, 32)
 LAST_STAGE = 4
 
@@ -52,7 +52,7 @@ class ResNetTrunk:
     width: int = 64
     inner_factor: int = 1
     groups: int = 1
-    style: str = "pytorch"
+    style: str = PYTORCH
     output_stride: int = 32
     contract_dilation: bool = True
     extra_bottleneck: bool = False
@@ -158,7 +158,7 @@ class ResNetTrunk:
                 stride=1 if block else stride,
                 dilation=before if block == 0 and self.contract_dilation else dilation,
                 groups=self.groups,
-                strides_first=self.style == "caffe",
+                strides_first=self.style == CAFFE,
                 project=block == 0 and (stride > 1 or channels != outer),
             )
             name = f"stage{stage}_block{block}"
@@ -167,3 +167,9 @@ class ResNetTrunk:
             else:
                 x = basic_block(layers, x, (outer, outer), name, options)
         return x
+
+
+def style_of(spec: object) -> str | None:
+    """Return where the ResNet of a network has its strides, "pytorch" or "caffe"; None for a network without a ResNet."""
+    trunk = getattr(spec, "trunk", None)
+    return trunk.style if isinstance(trunk, ResNetTrunk) else None

@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conversion.convert import convert_run
+from conversion.options import ConvertOptions
 from hrnet_tf.checkpoints.from_torch import import_checkpoint, load_into_network
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.presets import preset
+from mobile_eval.runtime.tflite_model import TFLiteModel
 
 pytestmark = [pytest.mark.slow, pytest.mark.external]
 GOLDEN = Path(os.environ.get("HRNET_GOLDEN", Path(__file__).parents[4] / "shared" / "reference" / "golden"))
@@ -31,6 +34,13 @@ NETWORKS = {
     "classify_w44_bottleneck_224": "classify-w44-bottleneck",
     "segment_w18_128x256": "segment-w18",
     "landmarks_w18_256": "landmarks-w18",
+}
+CONVERTED = {  # networks to compare with: the preset to load into, None where it is inferred
+    "resnet38_paper_224": None,
+    "resnet50_torchvision_224": None,
+    "resnext101_64x4d_torchvision_128": None,
+    "cpn50_deck_256x192": "cpn-r50",
+    "hourglass8_256x192": None,
 }
 
 
@@ -71,6 +81,17 @@ def test_official_weights_give_the_official_output(fill: Any, stem: str, name: s
     set_model_weights(model, load_weights(run.weights_path))
     check(model.predict_on_batch(fill.image(height, width, seed).transpose(0, 2, 3, 1)), golden["expected"])
     assert preset(name).classes == run.spec.classes
+
+
+@pytest.mark.parametrize("stem", CONVERTED)
+def test_float32_files_give_the_official_output(fill: Any, stem: str, tmp_path: Path) -> None:
+    golden = np.load(GOLDEN / f"{stem}.npz")
+    seed, size = int(golden["seed"]), (int(golden["height"]), int(golden["width"]))
+    np.savez(tmp_path / "checkpoint.npz", **fill.state_dict(GOLDEN / f"{stem}.keys.json", seed, float(golden["bn_gain"])))
+    network = preset(CONVERTED[stem]) if CONVERTED[stem] else None
+    run, _ = import_checkpoint(tmp_path / "checkpoint.npz", tmp_path / "run", network, input_size=size)
+    file = convert_run(run, ConvertOptions("float32"), tmp_path / "float32.tflite").path
+    check(TFLiteModel(file).predict(fill.image(*size, seed).transpose(0, 2, 3, 1)), golden["expected"])
 
 
 def all_outputs(fill: Any, stem: str, name: str) -> tuple[list[Any], Any]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.trunk import spec_of
+from hrnet_tf.runs.run import Run
+from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.baselines.base import AuxiliaryOutput
 from hrnet_tf.spec.baselines.cpn import GLOBAL_SIGMAS, REFINED_SIGMA
 from mobile_eval.errors import HRNetError
 from tests.support.baselines import cpn, hourglass
 from training.config import TrainingConfig
+from training.engine.networks import load_matching_weights
 from training.optim.auxiliary import AuxiliaryTrainer, auxiliary_trainer, has_auxiliary, without_auxiliary
 from training.recipe import default_recipe, load_recipe, recipe_config
 from training.tasks.pose.losses import HeatmapMSE, HeatmapOHKM
@@ -62,3 +66,13 @@ def test_recipes_of_the_sources(
     assert recipe.schedule.learning_rate == learning_rate
     assert (recipe.settings.loss, recipe.settings.sigma) == (loss, sigma)  # type: ignore[attr-defined]
     assert dataclasses.replace(recipe.schedule, lr_factor=0.5).lr_factor == 0.5
+
+
+@pytest.mark.slow
+def test_runs_with_the_strides_elsewhere_are_refused(tmp_path: Path) -> None:
+    spec = cpn(style="caffe")
+    save_weights(tmp_path / "weights.safetensors", model_weights(build_model(spec)))
+    run = Run(tmp_path, "train", spec, {}, {})
+    load_matching_weights(build_model(cpn(style="caffe")), run)
+    with pytest.raises(HRNetError, match="cpn has the stride in stage2_block0_conv1, cpn in stage2_block0_conv2"):
+        load_matching_weights(build_model(cpn()), run)

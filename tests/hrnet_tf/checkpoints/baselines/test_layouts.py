@@ -133,6 +133,21 @@ def test_checkpoints_of_siblings(source: BaselineSpec, target: Network, message:
 
 
 @pytest.mark.slow
+def test_strides_of_a_trunk_are_noted(checkpoint: Make) -> None:
+    arrays = checkpoint(classifier())
+    assert load_into_network(arrays, cpn())[2].notes == ()
+    (note,) = load_into_network(arrays, cpn(style="caffe"))[2].notes
+    assert "stride in layer2.0.conv1" in note
+
+
+def test_networks_much_larger_than_their_file_are_not_built() -> None:
+    sizes = {"score.0.weight": 5, "fc.0.0.weight": 4096, "layer2.0.conv3.weight": 4096}
+    arrays = {name: np.zeros((rows, 1, 1, 1), np.float32) for name, rows in sizes.items()}
+    with pytest.raises(HRNetError, match=r"8,198 values, but a stacked hourglass of its sizes has .* parameters"):
+        load_into_network({**arrays, "hg.0.hg.3.0.0.bn1.weight": np.zeros(1, np.float32)})
+
+
+@pytest.mark.slow
 def test_damaged_sizes(checkpoint: Make) -> None:
     for entry, value, message in (
         ("layer1.0.conv2.weight", np.zeros((8, 5, 3, 3), np.float32), r"conv2\.weight has shape \(8, 5, 3, 3\)"),
