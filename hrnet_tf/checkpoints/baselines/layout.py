@@ -48,6 +48,7 @@ class Layout:
         renames: Other names of entries, as a regular expression and its replacement at the beginning of a name.
         ignored: Regular expression of entries that are never needed.
         covers: Whether a network of this kind can have this layout.
+        initializes: Whether files of this layout initialize the trunk of a network, whose head keeps its initial weights.
         note: What a user of the weights should know, for the report.
     """
 
@@ -60,6 +61,7 @@ class Layout:
     renames: tuple[tuple[str, str], ...] = ()
     ignored: str = ""
     covers: Callable[[BaselineSpec], bool] = lambda _: True
+    initializes: Callable[[BaselineSpec], bool] = lambda _: False
     note: str = ""
 
     def renamed(self, arrays: Arrays) -> Arrays:
