@@ -23,7 +23,7 @@ from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.inference import layer_extremes
 from hrnet_tf.models.layers import StemPadding, Upsampling
 from hrnet_tf.models.rebuild import dtype_policy
-from hrnet_tf.models.trunk import hrnet_spec_of
+from hrnet_tf.models.trunk import detector_spec_of
 from hrnet_tf.runs.weights import set_model_weights
 from hrnet_tf.spec.architectures import Network
 from mobile_eval.errors import HRNetError
@@ -68,7 +68,9 @@ def fake_quantized(folded: KerasModel, *, keep_zeros: bool = False) -> KerasMode
     if is_detector(folded):
         from hrnet_tf.models.detection.quantization import quantized_detector
 
-        return quantized_detector(folded, hrnet_spec_of(folded), functools.partial(with_fake_quantization, keep_zeros=keep_zeros))
+        return quantized_detector(
+            folded, detector_spec_of(folded), functools.partial(with_fake_quantization, keep_zeros=keep_zeros)
+        )
     return with_fake_quantization(folded, keep_zeros=keep_zeros)
 
 
@@ -111,7 +113,7 @@ def without_fake_quantization(model: KerasModel) -> KerasModel:
 
     if isinstance(model, JoinedDetector):
         stages = DetectorStages(without_fake_quantization(model.maps), without_fake_quantization(model.boxes))
-        return JoinedDetector(stages, hrnet_spec_of(model))
+        return JoinedDetector(stages, detector_spec_of(model))
     copies: list[tuple[KerasLayer, KerasLayer]] = []
 
     def copy(layer: KerasLayer) -> KerasLayer:

@@ -6,6 +6,7 @@ from typing import Any
 
 from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.baselines.cpn import CPNSpec
+from hrnet_tf.spec.baselines.faster_rcnn import FasterRCNNSpec
 from hrnet_tf.spec.baselines.hourglass import HourglassSpec
 from hrnet_tf.spec.baselines.resnet import ResNetSpec
 from hrnet_tf.spec.baselines.resnet_trunk import ResNetTrunk
@@ -63,6 +64,12 @@ def deeplabv3plus(**changes: Any) -> DeepLabV3PlusSpec:
 def unetplusplus(**changes: Any) -> UNetPlusPlusSpec:
     fields = {"input_size": SIZE, "trunk": trunk(), "widths": (8, 16, 24), **changes}
     return UNetPlusPlusSpec(name="unetpp", classes=5, **fields)
+
+
+def faster_rcnn(**changes: Any) -> FasterRCNNSpec:
+    """A detector with a narrow head and other changes than its sizes."""
+    fields = {"input_size": (96, 64), "trunk": trunk(), "head_width": 8, **changes}
+    return FasterRCNNSpec(name="frcnn", classes=2, **fields)
 
 
 DEEP_TRUNK = trunk(output_stride=8, stem="deep", contract_dilation=False)  # semseg's

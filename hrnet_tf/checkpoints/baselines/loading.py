@@ -51,7 +51,7 @@ def load_baseline(layout: Layout, arrays: Arrays, model: Network | None) -> tupl
         _check_size(spec, arrays)
     elif isinstance(model, layout.kind):
         layout = layout if layout.covers(model) else official_layout(model)
-        spec = dataclasses.replace(model, classes=rows(arrays, layout.classes))
+        spec = dataclasses.replace(model, classes=rows(arrays, layout.classes) - layout.background)
     else:
         raise HRNetError(f"the checkpoint is a {layout.kind.title}, but `model` is {model.name}; omit `model` to infer it")
     entries, further = layout.entries(spec), layout.entries(spec, auxiliary=True)

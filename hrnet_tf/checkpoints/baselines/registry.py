@@ -5,6 +5,7 @@ from __future__ import annotations
 from hrnet_tf.checkpoints.baselines.cpn import CPN
 from hrnet_tf.checkpoints.baselines.deeplabv3 import DEEPLABV3, DEEPLABV3_OPENMMLAB, DEEPLABV3_TORCHVISION
 from hrnet_tf.checkpoints.baselines.deeplabv3plus import DEEPLABV3PLUS, XCEPTION_TIMM
+from hrnet_tf.checkpoints.baselines.faster_rcnn import FASTER_RCNN_OPENMMLAB, FASTER_RCNN_TORCHVISION
 from hrnet_tf.checkpoints.baselines.hourglass import AUTHORS, BEARPAW
 from hrnet_tf.checkpoints.baselines.layout import Layout
 from hrnet_tf.checkpoints.baselines.pspnet import PSPNET, PSPNET_OPENMMLAB
@@ -27,6 +28,8 @@ LAYOUTS: tuple[Layout, ...] = (  # in the order in which they are tried; of each
     CPN,
     BEARPAW,
     AUTHORS,
+    FASTER_RCNN_OPENMMLAB,
+    FASTER_RCNN_TORCHVISION,
     RESNET,  # last: others contain a ResNet, too
 )
 

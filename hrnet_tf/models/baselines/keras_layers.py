@@ -124,7 +124,11 @@ class KerasLayers:
         return Upsampling(factor, interpolation, name=name)(x)
 
     def resize(self, x: Tensor, like: Tensor, name: str, interpolation: str = NEAREST) -> Tensor:
-        return Resize(tuple(like.shape[1:3]), interpolation, name=name)(x)
+        source, target = tuple(x.shape[1:3]), tuple(like.shape[1:3])
+        factor = target[0] // source[0]
+        if source != (1, 1) and target == (factor * source[0], factor * source[1]):
+            return self.upsample(x, factor, name, interpolation)
+        return Resize(target, interpolation, name=name)(x)
 
     def add(self, maps: Sequence[Tensor], name: str, *, relu: bool = False) -> Tensor:
         total = add_all(list(maps), name=name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.baselines.cpn import CPNSpec
+from hrnet_tf.spec.baselines.faster_rcnn import FasterRCNNSpec
 from hrnet_tf.spec.baselines.hourglass import HourglassSpec
 from hrnet_tf.spec.baselines.resnet import ResNetSpec
 from hrnet_tf.spec.baselines.segmentation.deeplabv3 import DeepLabV3Spec
@@ -21,4 +22,5 @@ BASELINES: tuple[type[BaselineSpec], ...] = (
     PSPNetSpec,
     DeepLabV3PlusSpec,
     UNetPlusPlusSpec,
+    FasterRCNNSpec,
 )

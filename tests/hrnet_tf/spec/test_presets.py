@@ -56,6 +56,13 @@ COUNTS = {
     "segment-small-v1": (1_540_819, None, "33.391", "31.098"),
     "segment-small-v2": (3_939_579, None, "76.857", "71.579"),
     "landmarks-w18": (9_662_528, None, "4.694", "4.371"),
+    "frcnn-r50-fpn": (41_757_156, 185_096_305_408, "185.096", "172.384"),
+    "frcnn-r101-fpn": (60_749_284, 257_067_940_608, "257.068", "239.413"),
+    "frcnn-r152-fpn": (76_392_932, 329_039_575_808, "329.040", "306.442"),
+    "frcnn-r50-fpn-pytorch": (41_757_156, None, None, "176.559"),
+    "frcnn-r101-fpn-pytorch": (60_749_284, None, None, "243.588"),
+    "frcnn-r152-fpn-pytorch": (76_392_932, 333_522_238_208, None, None),  # 4,482,662,400 more, as of the others
+    "frcnn-x101-64x4d-fpn": (99_655_396, 410_038_795_008, "410.039", "381.878"),
     "detect-w18": (27_486_776, None, None, "159.09"),
     "detect-w32": (47_283_812, None, None, "245.37"),
     "detect-w40": (63_530_212, None, None, "314.90"),
@@ -164,7 +171,7 @@ def test_names_match_the_networks(name: str) -> None:
     prefixes = {"pose": "pose", "segment": "segmentation", "landmarks": "landmarks", "detect": "detection",
                 "classify": "classification", "simple": "pose", "cpn": "pose", "hourglass": "pose",
                 "resnet": "classification", "deeplabv3": "segmentation", "deeplabv3plus": "segmentation",
-                "pspnet": "segmentation", "unetpp": "segmentation"}  # fmt: skip
+                "pspnet": "segmentation", "unetpp": "segmentation", "frcnn": "detection"}  # fmt: skip
     assert spec.task == prefixes[name.split("-")[0]]
     if isinstance(spec, HRNetSpec):
         assert spec.block == BLOCKS[name.endswith("bottleneck")]
