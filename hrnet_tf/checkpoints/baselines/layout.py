@@ -48,6 +48,7 @@ class Layout:
         renames: Other names of entries, as a regular expression and its replacement at the beginning of a name.
         ignored: Regular expression of entries that are never needed.
         covers: Whether a network of this kind can have this layout.
+        initializes: Whether files of this layout initialize the trunk of a network, whose head keeps its initial weights.
         head: Entries of layers that a trace of the network does not have.
         background: Whether the background is one of the classes.
         note: What a user of the weights should know, for the report.
@@ -62,6 +63,7 @@ class Layout:
     renames: tuple[tuple[str, str], ...] = ()
     ignored: str = ""
     covers: Callable[[BaselineSpec], bool] = lambda _: True
+    initializes: Callable[[BaselineSpec], bool] = lambda _: False
     head: tuple[Entry, ...] = ()
     background: bool = False
     note: str = ""
