@@ -34,8 +34,8 @@ class UNetPlusPlusSmpSpec(SegmentationSpec):
         super().__post_init__()
         check_numbers(self.title, widths=self.widths)
         if self.trunk.output_stride != 32 or self.trunk.stem == "3x3":
-            found = f"{self.trunk.output_stride} and {self.trunk.stem}"
-            raise HRNetError(f"`output_stride` and `stem` of a UNet++'s ResNet must be 32 and 7x7 or deep, got {found}")
+            actual = f"{self.trunk.output_stride} and {self.trunk.stem}"
+            raise HRNetError(f"`output_stride` and `stem` of a UNet++'s ResNet must be 32 and 7x7 or deep, got {actual}")
 
     @classmethod
     def presets(cls) -> tuple[UNetPlusPlusSmpSpec, ...]:
