@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,4 +37,6 @@ def test_training_to_files_that_detect(shapes: Path, tmp_path: Path) -> None:
     result = convert_run(tuned, ConvertOptions("int8"), tmp_path / "int8.tflite")
     for path in result.paths[:2]:
         check_fully_int8(make_interpreter(path))
-    assert 0 <= evaluate(TFLiteModel(result.path), val).ap50 <= 1
+    evaluation: Any = evaluate(TFLiteModel(result.path), val)
+    assert evaluation.images == 6
+    assert 0 <= (evaluation.figures.ap50 or 0) <= 1
