@@ -16,7 +16,7 @@ from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.backend.graph import all_layers, output_tensors, pack_outputs
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Images, KerasLayer, KerasModel, QuantizeConfig, Variable, Weights
-from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize
+from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize, Scaling
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.two_stage import DetectorStages, JoinedDetector, is_detector
 from hrnet_tf.models.functional import HRNetModel
@@ -32,7 +32,7 @@ Ranges = dict[str, tuple[float, float]]  # (minimum, maximum) by layer
 QUANTIZATION = "quantization-aware training"
 # Layers that do not change the range of values, and others whose outputs int8 kernels compute
 SAME_RANGE = ("StemPadding", "Upsampling", "Resize", "UpSampling2D", "InputLayer")
-ROUNDED = ("Multiply", "Subtract", "Maximum", "Minimum", "PReLU", "Resizing", "Rescaling")
+ROUNDED = ("Multiply", "Subtract", "Maximum", "Minimum", "PReLU", "Resizing", "Scaling")
 ACTIVATIONS = ("linear", "relu", "relu6", "swish", "gelu", "sigmoid", "tanh", "softmax")
 OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "Lambda")  # what Keras makes of operations on tensors
 
@@ -178,7 +178,7 @@ def _quantize_configs() -> dict[str, QuantizeConfig]:
 
 def _custom_objects() -> dict[str, type]:
     configs = {type(config).__name__: type(config) for config in _quantize_configs().values()}
-    layers = {layer.__name__: layer for layer in (AdaptiveMean, Resize, StemPadding, Upsampling)}
+    layers = {layer.__name__: layer for layer in (AdaptiveMean, Resize, Scaling, StemPadding, Upsampling)}
     return {**layers, **configs}
 
 

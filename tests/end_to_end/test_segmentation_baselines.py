@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def test_training_to_an_evaluated_int8_file(spec: SegmentationSpec, data: Path, 
         rank_run(Run.load(run.path), images)
     tuned = quantize_run(run, config, tmp_path / "tuned")
     file = convert_run(tuned, ConvertOptions("int8"), tmp_path / "int8.tflite")
-    result = evaluate(TFLiteModel(file.path), val)
+    result: Any = evaluate(TFLiteModel(file.path), val)
     assert result.images == 4
     assert 0 <= result.miou <= 1
 

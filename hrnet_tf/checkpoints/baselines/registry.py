@@ -11,7 +11,7 @@ from hrnet_tf.checkpoints.baselines.layout import Layout
 from hrnet_tf.checkpoints.baselines.pspnet import PSPNET, PSPNET_OPENMMLAB
 from hrnet_tf.checkpoints.baselines.resnet import RESNET
 from hrnet_tf.checkpoints.baselines.simple_baseline import SIMPLE_BASELINE
-from hrnet_tf.checkpoints.baselines.unetplusplus import UNETPLUSPLUS
+from hrnet_tf.checkpoints.baselines.unetplusplus import UNETPLUSPLUS, UNETPLUSPLUS_SMP
 from hrnet_tf.checkpoints.torch_reader import Arrays
 from hrnet_tf.spec.baselines.base import BaselineSpec
 
@@ -25,6 +25,7 @@ LAYOUTS: tuple[Layout, ...] = (  # in the order in which they are tried; of each
     DEEPLABV3PLUS,
     XCEPTION_TIMM,
     UNETPLUSPLUS,
+    UNETPLUSPLUS_SMP,
     CPN,
     BEARPAW,
     AUTHORS,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Tensor
-from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize
+from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize, Scaling
 from hrnet_tf.models.layers import (
     OUTPUT_DTYPE,
     StemPadding,
@@ -136,7 +136,7 @@ class KerasLayers:
 
     def mean(self, maps: Sequence[Tensor], name: str) -> Tensor:
         total = add_all(list(maps), name=name)
-        return keras.layers.Rescaling(1 / len(maps), dtype=OUTPUT_DTYPE, name=name)(total)
+        return Scaling(1 / len(maps), dtype=OUTPUT_DTYPE, name=name)(total)
 
     def concat(self, maps: Sequence[Tensor], name: str) -> Tensor:
         return keras.layers.Concatenate(name=name)(list(maps))

@@ -11,6 +11,7 @@ from hrnet_tf.spec.baselines.segmentation.deeplabv3 import DeepLabV3Spec
 from hrnet_tf.spec.baselines.segmentation.deeplabv3plus import DeepLabV3PlusSpec
 from hrnet_tf.spec.baselines.segmentation.pspnet import PSPNetSpec
 from hrnet_tf.spec.baselines.segmentation.unetplusplus import UNetPlusPlusSpec
+from hrnet_tf.spec.baselines.segmentation.unetplusplus_smp import UNetPlusPlusSmpSpec
 from hrnet_tf.spec.baselines.simple_baseline import SimpleBaselineSpec
 
 BASELINES: tuple[type[BaselineSpec], ...] = (
@@ -22,5 +23,6 @@ BASELINES: tuple[type[BaselineSpec], ...] = (
     PSPNetSpec,
     DeepLabV3PlusSpec,
     UNetPlusPlusSpec,
+    UNetPlusPlusSmpSpec,
     FasterRCNNSpec,
 )

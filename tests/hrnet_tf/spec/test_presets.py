@@ -46,6 +46,7 @@ COUNTS = {
     "deeplabv3plus-x71": (43_477_323, 1_474_836_561_920, "1474.837", "1373.5"),
     "deeplabv3plus-x71-os16": (43_477_323, 503_913_709_568, "503.914", "469.3"),
     "deeplabv3plus-x71-smp": (43_463_915, 495_577_530_368, "495.578", "461.5"),
+    "unetpp-r101-smp": (67_980_483, 1_998_703_296_512, "1998.703", None),
     # as ResNet-101's without 17 of 23 blocks of stage 3, of 1,114,112 weights and 3,072 numbers of BatchNorm, at 128x256
     "deeplabv3-r50": (39_048_019, 1_289_287_630_848, "1289.288", None),
     "deeplabv3-r50-torchvision": (39_638_355, 1_308_614_983_680, "1308.615", None),
