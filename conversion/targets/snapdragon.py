@@ -121,8 +121,8 @@ def compile_for_snapdragon(
 
 def _find_compiler() -> tuple[Path, Path]:
     """LiteRT's program that applies a compiler plugin, and the folder of LiteRT."""
-    found = importlib.util.find_spec("ai_edge_litert")
-    folders = [Path(folder) for folder in (found.submodule_search_locations or ())] if found else []
+    location = importlib.util.find_spec("ai_edge_litert")
+    folders = [Path(folder) for folder in (location.submodule_search_locations or ())] if location else []
     for folder in folders:
         if (folder / COMPILER).is_file() and (folder / PLUGIN).is_dir() and sys.platform == "linux":
             return folder / COMPILER, folder
@@ -136,8 +136,8 @@ def _find_libraries(qairt: Path | str | None) -> Path:
             if (Path(qairt, folder) / NEEDED).is_file():
                 return Path(qairt, folder).absolute()
         raise HRNetError(f"`qairt` {qairt} has no {NEEDED}, neither there nor in {QAIRT_FOLDERS[1]}")
-    found = importlib.util.find_spec("onnxruntime_qnn")
-    for folder in (found.submodule_search_locations or ()) if found else ():
+    location = importlib.util.find_spec("onnxruntime_qnn")
+    for folder in (location.submodule_search_locations or ()) if location else ():
         if (Path(folder) / NEEDED).is_file():
             return Path(folder)
     raise HRNetError(NEEDS_QAIRT)
