@@ -45,6 +45,9 @@ JAX = [*KERAS3, "jax>=0.4.30"]
 # from source: nobody else should need to install them.
 DETECTION = ["keras-cv>=0.9.0"]
 ETHOSU = ["ethos-u-vela>=4"]  # Arm's compiler for its NPUs
+SNAPDRAGON = [  # Qualcomm's compiler for the NPUs of Snapdragons, under a licence of Qualcomm
+    "onnxruntime-qnn>=2.7; sys_platform == 'linux' and platform_machine == 'x86_64'"
+]
 TORCH = ["torch>=2.2"]  # reads .pth checkpoints
 TFDS = ["tensorflow-datasets>=4.9"]  # data sets by name, for `hrnet data import tfds`
 SLURM = ["submitit>=1.5"]  # `hrnet study --executor slurm`
@@ -105,6 +108,7 @@ setup(
         "tflite-runtime": TFLITE_RUNTIME,
         "torch": TORCH,
         "ethosu": ETHOSU,
+        "snapdragon": SNAPDRAGON,
         "tfds": TFDS,
         "pandas": PANDAS,
         "slurm": SLURM,

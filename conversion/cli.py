@@ -193,3 +193,35 @@ def ethosu(
         typer.echo(f"{model.name} / {against.name}: {ratio:.3f} of the cycles (estimated)")
     if json:
         write_json(json, {"models": [{**dataclasses.asdict(result), "path": str(result.path)} for result in results]})
+
+
+@targets.command()
+def snapdragon(
+    model: Annotated[Path, typer.Argument(metavar="M.tflite", help="An int8 or float32 file.", show_default=False)],
+    soc: Annotated[str, typer.Option(help="SoC, such as SM8650 (Snapdragon 8 Gen 3).")] = "SM8650",
+    output: CompiledFolder = None,
+    every: Annotated[bool, typer.Option("--all", help="Compile for all SoCs that are known.")] = False,
+    qairt: Annotated[
+        Path | None, typer.Option(help="Folder of an installed QAIRT. Default: the wheel onnxruntime-qnn.", show_default=False)
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON file for what runs where.", show_default=False)] = None,
+) -> None:
+    """Compile for the NPU of a Snapdragon with Qualcomm's compiler, and show which operators run there.
+
+    Example: [bold]hrnet target snapdragon pruned-int8.tflite --soc SM8750[/bold]
+    """
+    from conversion.targets.snapdragon import SOCS, CompilerRefusedError, compile_for_snapdragon
+    from mobile_eval.files import write_json
+
+    results, names = [], SOCS if every else (soc,)
+    for name in names:
+        try:
+            results.append(compile_for_snapdragon(model, output or model.parent, name, qairt))
+            typer.echo(results[-1])
+        except CompilerRefusedError as refusal:
+            if not every:
+                raise
+            typer.echo(f"{name}: {refusal}")
+    typer.echo("compiled here, not run: what it takes on the phone is not known")
+    if json:
+        write_json(json, {"compiled": [{**dataclasses.asdict(result), "path": str(result.path)} for result in results]})

@@ -24,8 +24,8 @@ from conversion.model_info import ModelInfo
 from conversion.models import with_camera_input
 from conversion.quantization.samples import Inputs, Samples
 from hrnet_tf.models.detection.two_stage import LEVELS, JoinedDetector
-from hrnet_tf.models.trunk import hrnet_spec_of, is_quantized
-from hrnet_tf.spec.detection import detection_widths
+from hrnet_tf.models.trunk import detector_spec_of, is_quantized
+from hrnet_tf.spec.detection import detection_widths, rounds_up
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import sha256
 from mobile_eval.model.description import BoxesFile, ModelDescription
@@ -70,8 +70,15 @@ def convert_detector(
     box_settings = dataclasses.replace(settings, options=dataclasses.replace(options, input_type=None))
     proposals = detector.select_proposals.count
     boxes_draft = make_draft(detector.boxes, None if fake_quantized else pooled, box_settings, proposals)
-    width = detection_widths(hrnet_spec_of(detector))[0]
-    boxes = BoxesFile(boxes_path(output).name, "", width, detector.select_proposals.candidates, proposals)
+    spec = detector_spec_of(detector)
+    boxes = BoxesFile(
+        boxes_path(output).name,
+        "",
+        detection_widths(spec)[0],
+        detector.select_proposals.candidates,
+        proposals,
+        rounds_up(spec),
+    )
     boxes_description = describe_boxes(info, box_settings.options, boxes_draft, boxes, compared)
     boxes_flatbuffer = with_metadata(boxes_draft.flatbuffer, boxes_description)
     boxes = dataclasses.replace(boxes, sha256=sha256(boxes_flatbuffer))

@@ -16,7 +16,7 @@ from hrnet_tf.models.detection.two_stage import JoinedDetector, stages_of
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.quantization import without_fake_quantization
 from hrnet_tf.models.rebuild import rebuild
-from hrnet_tf.models.trunk import contains_network, hrnet_spec_of, is_quantized
+from hrnet_tf.models.trunk import contains_network, detector_spec_of, is_quantized
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from mobile_eval.keypoints.decode import QUARTERS
@@ -48,7 +48,7 @@ def load_folded_model(run: Run, *, fake_quantized: bool | None = None) -> KerasM
 
 def as_detector(model: KerasModel) -> JoinedDetector:
     """Return a folded or quantized detector as its two stages."""
-    return model if isinstance(model, JoinedDetector) else JoinedDetector(stages_of(model), hrnet_spec_of(model))
+    return model if isinstance(model, JoinedDetector) else JoinedDetector(stages_of(model), detector_spec_of(model))
 
 
 def prepared_models(model: KerasModel, options: ConvertOptions) -> tuple[KerasModel, KerasModel]:

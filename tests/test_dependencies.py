@@ -21,7 +21,7 @@ EXTRAS = {
     "mobile_eval": {"device", "tflite-runtime", "pandas"},
     "hrnet_tf": {"train", "keras3", "torch", "slurm"},
     "training": {"train", "detection", "tfds"},
-    "conversion": {"train", "ethosu"},
+    "conversion": {"train", "ethosu", "snapdragon"},
 }
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "google": "protobuf", "yaml": "pyyaml"}
 # Imports of training that need TensorFlow.
@@ -36,6 +36,7 @@ NOT_IMPORTED = {
     "ray": "hrnet_tf.workflows.engines imports it by name",
     "submitit": "hrnet_tf.workflows.engines imports it by name",
     "ethos-u-vela": "conversion.targets.ethosu runs it as a command",
+    "onnxruntime-qnn": "conversion.targets.snapdragon takes its libraries",
     "pytest-xdist": "options of pytest",
     "ipykernel": "nbclient runs notebooks in it",
     "ruff": "a command",

@@ -129,9 +129,7 @@ class RegularizationConfig:
     """
 
     link_dropout: float = option(0.0, "Probability of dropping each fusion link, to prepare for pruning.", panel=REGULARIZATION)
-    elastic: float = option(
-        0.0, "Share of the batches that train a random smaller network, to prepare for pruning.", panel=REGULARIZATION
-    )
+    elastic: float = option(0.0, "Share of the batches that train random smaller networks.", panel=REGULARIZATION)
     sparsity: float = option(0.0, "Fraction of the weights of each convolution to set to zero.", panel=REGULARIZATION)
     freeze: tuple[str, ...] = option((), "Parts of the network to freeze, such as stem,stage2.", panel=REGULARIZATION)
     distill_weight: float = option(0.0, "Weight of the teacher in the loss, from 0 to 1.", panel=REGULARIZATION)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mobile_eval.errors import HRNetError
@@ -12,7 +12,9 @@ from mobile_eval.files import write_bytes
 from mobile_eval.model.archive import embed_description, is_described, read_description
 
 
-def run_compiler(command: Sequence[str], name: str, path: Path | str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+def run_compiler(
+    command: Sequence[str], name: str, path: Path | str, timeout_s: float, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a compiler to its end, whatever its exit code.
 
     Args:
@@ -20,12 +22,15 @@ def run_compiler(command: Sequence[str], name: str, path: Path | str, timeout_s:
         name: Name of the compiler, for messages.
         path: The file to compile, for messages.
         timeout_s: Time limit in seconds.
+        environment: Its environment variables; None for those of this process.
 
     Raises:
         HRNetError: If the compiler cannot be run, or takes longer.
     """
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False, env=environment
+        )
     except subprocess.TimeoutExpired as error:
         raise HRNetError(f"{name} did not finish {path} in {timeout_s:.0f} s") from error
     except OSError as error:

@@ -25,6 +25,7 @@ CLASSES = {
     "UnbiasedBatchNormalization": "hrnet_tf.models.layers",
     "AdaptiveMean": "hrnet_tf.models.baselines.resampling",
     "Resize": "hrnet_tf.models.baselines.resampling",
+    "Scaling": "hrnet_tf.models.baselines.resampling",
     "UnitGate": "hrnet_tf.models.gates",
     "HardConcreteGate": "hrnet_tf.models.gates",
     "Proposals": "hrnet_tf.models.detection.proposals",

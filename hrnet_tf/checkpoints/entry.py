@@ -24,6 +24,7 @@ class Entry:
         variable: Its name in this package.
         optional: Whether some code bases omit it (a bias).
         flattened: Whether it is a dense kernel on flattened maps, which are channels-first there and channels-last here.
+        absent_rows: Number of rows of the background that are last here and missing there; they are zero.
         per_class: For the outputs of a detector, the number of rows per class; the background is first there and last here.
     """
 
@@ -32,6 +33,7 @@ class Entry:
     optional: bool = False
     flattened: bool = False
     per_class: int = 0
+    absent_rows: int = 0
 
     @property
     def depthwise(self) -> bool:
@@ -46,6 +48,8 @@ def to_variable(entry: Entry, array: AnyArray) -> AnyArray:
     depthwise ones from (C, 1, H, W) to (H, W, C, 1), and of dense layers from (O, I) to (I, O).
     """
     array = np.roll(array, -entry.per_class, axis=0) if entry.per_class else array
+    if entry.absent_rows:
+        array = np.concatenate([array, np.zeros((entry.absent_rows, *array.shape[1:]), array.dtype)])
     if entry.depthwise:
         return array.transpose(2, 3, 0, 1)
     if array.ndim == 4:
@@ -63,7 +67,8 @@ def from_variable(entry: Entry, array: AnyArray) -> AnyArray:
     if entry.flattened:
         size = POOLED_SIZE
         return array.reshape(size, size, -1, array.shape[1]).transpose(3, 2, 0, 1).reshape(array.shape[1], -1)
-    return np.roll(array.T, entry.per_class, axis=0) if entry.per_class else array.T
+    rows = np.roll(array.T, entry.per_class, axis=0) if entry.per_class else array.T
+    return rows[: len(rows) - entry.absent_rows]
 
 
 def official_shape(entry: Entry, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -71,7 +76,8 @@ def official_shape(entry: Entry, shape: tuple[int, ...]) -> tuple[int, ...]:
     if len(shape) == 4:
         height, width, *channels = shape
         return (*(channels if entry.depthwise else reversed(channels)), height, width)
-    return tuple(reversed(shape))
+    rows, *columns = reversed(shape)
+    return rows - entry.absent_rows, *columns
 
 
 def norm_entries(official: str, variable: str) -> Iterator[Entry]:

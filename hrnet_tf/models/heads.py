@@ -15,8 +15,8 @@ from hrnet_tf.models.baselines.resampling import Resize
 from hrnet_tf.models.layers import Upsampling, add_all, conv_unit, output_conv, output_dense
 from hrnet_tf.models.trunk import spec_of
 from hrnet_tf.spec.baselines.blocks import BlockOptions, bottleneck_block, bottleneck_widths
+from hrnet_tf.spec.baselines.faster_rcnn import PYRAMID_CHANNELS
 from hrnet_tf.spec.baselines.layers import ALIGNED, BILINEAR
-from hrnet_tf.spec.detection import PYRAMID_CHANNELS
 from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, HRNetSpec
 from mobile_eval.tasks.detection.constants import PYRAMID_LEVELS
 

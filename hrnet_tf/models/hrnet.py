@@ -10,10 +10,19 @@ from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.baselines.keras_layers import KerasLayers
 from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.fusion import exchange_unit
-from hrnet_tf.models.heads import HEATMAP_LAYER, LOGITS_LAYER, Branches, classification_head, dense_head, heatmap_head
+from hrnet_tf.models.heads import (
+    HEATMAP_LAYER,
+    LOGITS_LAYER,
+    Branches,
+    classification_head,
+    dense_head,
+    feature_pyramid,
+    heatmap_head,
+)
 from hrnet_tf.models.layers import StemPadding, UnitWrapper, conv_unit
 from hrnet_tf.spec.architectures import network_to_json
 from hrnet_tf.spec.baselines.blocks import BlockOptions, basic_block, bottleneck_block
+from hrnet_tf.spec.detection import detection_widths
 from hrnet_tf.spec.network import FIRST_STAGE, HRNetSpec
 from hrnet_tf.spec.units import BranchModule, FusionLink, ResidualBlock
 from hrnet_tf.spec.widths import STEM1, stage1_stream, stem_stream
@@ -57,9 +66,10 @@ def _build_head(image: Tensor, branches: Branches, spec: HRNetSpec, *, folded: b
             return classification_head(branches, spec, folded=folded)
         case _:
             check_tensorflow("detection")
-            from hrnet_tf.models.detection.faster_rcnn import detector_outputs  # its modules need TensorFlow
+            from hrnet_tf.models.detection.faster_rcnn import check_image_size, detector_outputs  # its modules need TensorFlow
 
-            return detector_outputs(image, branches, spec)
+            check_image_size(spec.input_size)
+            return detector_outputs(image, feature_pyramid(branches, detection_widths(spec)[0]), spec)
 
 
 def build_trunk(image: Tensor, spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | None = None) -> dict[int, Tensor]:

@@ -16,14 +16,14 @@ from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.backend.graph import all_layers, output_tensors, pack_outputs
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Images, KerasLayer, KerasModel, QuantizeConfig, Variable, Weights
-from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize
+from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize, Scaling
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.two_stage import DetectorStages, JoinedDetector, is_detector
 from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.inference import layer_extremes
 from hrnet_tf.models.layers import StemPadding, Upsampling
 from hrnet_tf.models.rebuild import dtype_policy
-from hrnet_tf.models.trunk import hrnet_spec_of
+from hrnet_tf.models.trunk import detector_spec_of
 from hrnet_tf.runs.weights import set_model_weights
 from hrnet_tf.spec.architectures import Network
 from mobile_eval.errors import HRNetError
@@ -32,7 +32,7 @@ Ranges = dict[str, tuple[float, float]]  # (minimum, maximum) by layer
 QUANTIZATION = "quantization-aware training"
 # Layers that do not change the range of values, and others whose outputs int8 kernels compute
 SAME_RANGE = ("StemPadding", "Upsampling", "Resize", "UpSampling2D", "InputLayer")
-ROUNDED = ("Multiply", "Subtract", "Maximum", "Minimum", "PReLU", "Resizing", "Rescaling")
+ROUNDED = ("Multiply", "Subtract", "Maximum", "Minimum", "PReLU", "Resizing", "Scaling")
 ACTIVATIONS = ("linear", "relu", "relu6", "swish", "gelu", "sigmoid", "tanh", "softmax")
 OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "Lambda")  # what Keras makes of operations on tensors
 
@@ -68,7 +68,9 @@ def fake_quantized(folded: KerasModel, *, keep_zeros: bool = False) -> KerasMode
     if is_detector(folded):
         from hrnet_tf.models.detection.quantization import quantized_detector
 
-        return quantized_detector(folded, hrnet_spec_of(folded), functools.partial(with_fake_quantization, keep_zeros=keep_zeros))
+        return quantized_detector(
+            folded, detector_spec_of(folded), functools.partial(with_fake_quantization, keep_zeros=keep_zeros)
+        )
     return with_fake_quantization(folded, keep_zeros=keep_zeros)
 
 
@@ -111,7 +113,7 @@ def without_fake_quantization(model: KerasModel) -> KerasModel:
 
     if isinstance(model, JoinedDetector):
         stages = DetectorStages(without_fake_quantization(model.maps), without_fake_quantization(model.boxes))
-        return JoinedDetector(stages, hrnet_spec_of(model))
+        return JoinedDetector(stages, detector_spec_of(model))
     copies: list[tuple[KerasLayer, KerasLayer]] = []
 
     def copy(layer: KerasLayer) -> KerasLayer:
@@ -176,7 +178,7 @@ def _quantize_configs() -> dict[str, QuantizeConfig]:
 
 def _custom_objects() -> dict[str, type]:
     configs = {type(config).__name__: type(config) for config in _quantize_configs().values()}
-    layers = {layer.__name__: layer for layer in (AdaptiveMean, Resize, StemPadding, Upsampling)}
+    layers = {layer.__name__: layer for layer in (AdaptiveMean, Resize, Scaling, StemPadding, Upsampling)}
     return {**layers, **configs}
 
 

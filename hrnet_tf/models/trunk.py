@@ -10,6 +10,7 @@ from hrnet_tf.backend.graph import LayerCall, all_layers, input_tensors, is_func
 from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.layers import StemPadding
 from hrnet_tf.spec.architectures import Network, network_from_json
+from hrnet_tf.spec.detection import DetectorSpec
 from hrnet_tf.spec.network import PYRAMID, HRNetSpec
 from mobile_eval.errors import HRNetError
 
@@ -50,6 +51,14 @@ def hrnet_spec_of(model: KerasModel) -> HRNetSpec:
     spec = spec_of(model)
     if not isinstance(spec, HRNetSpec):
         raise HRNetError(f"`model` must contain an HRNet; {spec.name} has no fusion links")
+    return spec
+
+
+def detector_spec_of(model: KerasModel) -> DetectorSpec:
+    """Return the spec of the detector that a Keras model contains, see `spec_of`. Raises HRNetError for other networks."""
+    spec = spec_of(model)
+    if not isinstance(spec, DetectorSpec) or spec.head_kind != "detection":
+        raise HRNetError(f"`model` must contain a detector; {spec.name} is for {spec.task}")
     return spec
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baselines.base import BaselineSpec
+from hrnet_tf.spec.baselines.faster_rcnn import FasterRCNNSpec
 from hrnet_tf.spec.baselines.trace import traced
-from hrnet_tf.spec.detection import detection_widths, proposal_limits, pyramid_sizes
+from hrnet_tf.spec.detection import DetectorSpec, detection_widths, proposal_limits, pyramid_sizes
 from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, FIRST_STAGE, PYRAMID, HRNetSpec
 from hrnet_tf.spec.units import BranchModule, FusionLink, ResidualBlock
 from hrnet_tf.spec.widths import BOTTLENECK_EXPANSION, STEM1, branch_stream, stage1_stream, stem_stream
@@ -51,6 +52,8 @@ def activation_parts(spec: Network) -> Iterator[Part]:
     if isinstance(spec, BaselineSpec):
         for step in traced(spec).steps:
             yield Part(step.name, step.inputs, step.outputs)
+        if isinstance(spec, FasterRCNNSpec):
+            yield _boxes(spec, sum(maps.values for maps in traced(spec).outputs), 0)
         return
     yield from _stem_and_stage1(spec)
     yield from _stages(spec)
@@ -192,13 +195,18 @@ def _classification_head(spec: HRNetSpec) -> Iterator[Part]:
 
 
 def _detection_head(spec: HRNetSpec) -> Iterator[Part]:
-    (channels, features), sizes = detection_widths(spec), pyramid_sizes(spec)
-    positions = [height * width for height, width in sizes]
+    channels, positions = detection_widths(spec)[0], [height * width for height, width in pyramid_sizes(spec)]
+    neck = _gathered(spec) + channels * (positions[0] + sum(positions[1:PYRAMID_LEVELS]))  # reduced, and pooled
+    yield _boxes(spec, _branches(spec, spec.outputs), neck + channels * sum(positions))
+
+
+def _boxes(spec: DetectorSpec, inputs: int, neck: int) -> Part:
+    """The region proposal network and the box head of a detector, with further outputs of the neck before them."""
+    (channels, features), positions = detection_widths(spec), sum(height * width for height, width in pyramid_sizes(spec))
     per_position = ANCHORS_PER_POSITION * (1 + _BOX)
-    outputs = _gathered(spec) + channels * (positions[0] + sum(positions[1:PYRAMID_LEVELS]))  # reduced, and pooled
-    outputs += sum(positions) * (2 * channels + 2 * per_position)  # pyramid, region proposal network, its outputs, reshaped
-    outputs += sum(positions) * per_position  # all levels concatenated
+    outputs = neck + positions * (channels + 2 * per_position)  # region proposal network, its outputs, reshaped
+    outputs += positions * per_position  # all levels concatenated
     proposals, classes = proposal_limits(spec)[1], spec.classes + 1
     pooled = channels * POOLED_SIZE**2
     outputs += proposals * (_BOX + 1 + 2 * pooled + 2 * features + classes * (1 + _BOX))
-    yield Part("head", _branches(spec, spec.outputs), outputs, proposals * BIN_SAMPLES**2 * pooled)
+    return Part("head", inputs, outputs, proposals * BIN_SAMPLES**2 * pooled)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baselines.base import BaselineSpec
+from hrnet_tf.spec.baselines.faster_rcnn import FasterRCNNSpec
 from hrnet_tf.spec.baselines.trace import traced
 from hrnet_tf.spec.convolutions import Convolution, convolutions
 from hrnet_tf.spec.cost import Cost, conv_cost, dense_cost, total
-from hrnet_tf.spec.detection import PAPER_PROPOSALS, SMALL_PROPOSALS, detection_widths, pyramid_sizes
+from hrnet_tf.spec.detection import PAPER_PROPOSALS, SMALL_PROPOSALS, DetectorSpec, detection_widths, pyramid_sizes
 from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, PYRAMID, HRNetSpec
 from hrnet_tf.spec.units import ResidualBlock
 from hrnet_tf.spec.widths import BOTTLENECK_EXPANSION
@@ -33,6 +34,8 @@ def complexity(spec: Network) -> Cost:
 
 def parts(spec: Network) -> dict[str, Cost]:
     """Return the cost of each part that is built, by name, in the order of the network."""
+    if isinstance(spec, FasterRCNNSpec):
+        return traced(spec).parts() | _boxes(spec)
     return traced(spec).parts() if isinstance(spec, BaselineSpec) else _hrnet_parts(spec)
 
 
@@ -108,14 +111,20 @@ def _classification_head(spec: HRNetSpec) -> dict[str, Cost]:
 
 
 def _detection_head(spec: HRNetSpec) -> dict[str, Cost]:
-    """HRNetV2p's pyramid, the region proposal network, and the box head.
+    """HRNetV2p's pyramid, and what reads it."""
+    channels, sizes = detection_widths(spec)[0], pyramid_sizes(spec)
+    neck = conv_cost(spec.gathered_channels, channels, 1, sizes[0], norm=False, bias=True)
+    neck += total(conv_cost(channels, channels, 3, size, norm=False, bias=True) for size in sizes)
+    return {"neck": neck, **_boxes(spec)}
+
+
+def _boxes(spec: DetectorSpec) -> dict[str, Cost]:
+    """The region proposal network and the box head of a detector.
 
     The box head is counted for the paper's 500 proposals; if the spec sets `head_width`, for the 100 that it reads.
     """
     (channels, features), sizes = detection_widths(spec), pyramid_sizes(spec)
     times = PAPER_PROPOSALS if spec.head_width is None else SMALL_PROPOSALS
-    neck = conv_cost(spec.gathered_channels, channels, 1, sizes[0], norm=False, bias=True)
-    neck += total(conv_cost(channels, channels, 3, size, norm=False, bias=True) for size in sizes)
     outputs = ANCHORS_PER_POSITION * (1 + _BOX)
     per_level = [
         conv_cost(channels, channels, 3, size, norm=False, bias=True)
@@ -126,4 +135,4 @@ def _detection_head(spec: HRNetSpec) -> dict[str, Cost]:
     pooled = channels * POOLED_SIZE**2
     boxes = dense_cost(pooled, features, times) + dense_cost(features, features, times)
     boxes += dense_cost(features, (1 + _BOX) * (spec.classes + 1), times)
-    return {"neck": neck, "rpn": proposals, "box_head": boxes}
+    return {"rpn": proposals, "box_head": boxes}

@@ -53,11 +53,20 @@ class RuntimeOptions:
     reference_kernels: bool = option(
         False, "Use the runtime's reference kernels: slow, but int8 results are the same on every processor.", panel=RUNTIME
     )
+    accelerator: str | None = option(
+        None, "Run by LiteRT's CompiledModel on cpu, gpu (Vulkan, Metal) or npu, all operators or none.", panel=RUNTIME
+    )
 
     def backend(self, threads: int) -> Backend:
         """The backend with that number of threads."""
         from mobile_eval.runtime.backend import parse_backend
 
         return parse_backend(
-            self.runtime, threads, self.xnnpack, self.delegate, self.delegate_option, reference=self.reference_kernels
+            self.runtime,
+            threads,
+            self.xnnpack,
+            self.delegate,
+            self.delegate_option,
+            reference=self.reference_kernels,
+            accelerator=self.accelerator,
         )

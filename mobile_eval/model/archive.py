@@ -37,8 +37,8 @@ REMEDY = "convert it again with `hrnet convert`"
 NO_DESCRIPTION = f"has no description at its end: it is truncated, or another package wrote it; {REMEDY}"
 
 # Compilers for accelerators replace operators by a custom one, and add an ending to the file's name.
-EDGETPU_OPERATOR, ETHOSU_OPERATOR = "edgetpu-custom-op", "ethos-u"
-ACCELERATORS = {EDGETPU_OPERATOR: "the Edge TPU", ETHOSU_OPERATOR: "an Ethos-U"}
+EDGETPU_OPERATOR, ETHOSU_OPERATOR, DISPATCH_OPERATOR = "edgetpu-custom-op", "ethos-u", "DISPATCH_OP"
+ACCELERATORS = {EDGETPU_OPERATOR: "the Edge TPU", ETHOSU_OPERATOR: "an Ethos-U", DISPATCH_OPERATOR: "an NPU by LiteRT"}
 COMPILED_ENDINGS = ("_edgetpu", "_vela")
 
 ZIP_ERRORS = (  # raised by zipfile where the end of the file is no zip, or a damaged one

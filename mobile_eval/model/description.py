@@ -166,6 +166,7 @@ class BoxesFile:
         width: Channels of the feature maps.
         candidates: Number of best anchors per level that non-maximum suppression looks at.
         proposals: Number of boxes that the second file takes.
+        rounds_up: Whether the size of P6 is rounded up, see `mobile_eval.tasks.detection.constants.level_sizes`.
     """
 
     name: str
@@ -173,6 +174,7 @@ class BoxesFile:
     width: int
     candidates: int
     proposals: int
+    rounds_up: bool = False
 
     def __post_init__(self) -> None:
         if Path(self.name).name != self.name or self.name in ("", ".."):

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, Protocol, TypeAlias, TypedDict, runtime_checkable
 
 from mobile_eval.errors import HRNetError
 
@@ -22,6 +22,8 @@ LoadedDelegate: TypeAlias = Any  # a runtime's `Delegate`, which has no type hin
 EDGETPU = "edgetpu"
 EDGETPU_LIBRARIES = {"Linux": "libedgetpu.so.1", "Darwin": "libedgetpu.1.dylib", "Windows": "edgetpu.dll"}
 XNNPACK, XNNPACK_OFF = "XNNPACK", "XNNPACK, which is off"
+CPU_ACCELERATOR = "cpu"
+ACCELERATORS = (CPU_ACCELERATOR, "gpu", "npu")  # of LiteRT's CompiledModel
 DELEGATE_NODE = "DELEGATE"  # the runtimes' name for a node that replaces operators
 NO_LIBRARY = (
     "{library} was not found: install the Edge TPU runtime (Debian: libedgetpu1-std from Coral's package source), "
@@ -99,6 +101,7 @@ class Backend:
         xnnpack: Whether XNNPACK may take operators; without it the runtime's own kernels run all of them.
         delegate: A delegate; with one XNNPACK is off.
         reference: Use the runtime's reference kernels. They are slow, and round int8 the same way on every processor.
+        accelerator: "cpu", "gpu" or "npu", to run the model by LiteRT's CompiledModel; None for its interpreter.
     """
 
     runtime: str = "auto"
@@ -106,17 +109,29 @@ class Backend:
     xnnpack: bool = True
     delegate: Delegate | None = None
     reference: bool = False
+    accelerator: str | None = None
 
     def __post_init__(self) -> None:
+        if self.accelerator is not None:
+            self._check_accelerator()
         if self.reference and self.delegate:
             raise HRNetError(f"`reference` kernels do not go with a delegate, got {self.delegate}")
         if self.threads < 1:
             raise HRNetError(f"`threads` must be at least 1, got {self.threads}")
 
+    def _check_accelerator(self) -> None:
+        if self.accelerator not in ACCELERATORS:
+            raise HRNetError(f"`accelerator` must be one of {', '.join(ACCELERATORS)}, got {self.accelerator!r:.80}")
+        if self.runtime == "tflite-runtime":
+            raise HRNetError(f"`accelerator` {self.accelerator} needs `runtime` ai-edge-litert, got {self.runtime}")
+        others = {"delegate": self.delegate, "reference": self.reference, "xnnpack": not self.xnnpack}
+        if conflicts := [name for name, is_set in others.items() if is_set]:
+            raise HRNetError(f"`accelerator` {self.accelerator} does not go with `{conflicts[0]}`: give one of them")
+
     @property
     def uses_xnnpack(self) -> bool:
         """Whether XNNPACK may take operators."""
-        return self.xnnpack and self.delegate is None and not self.reference
+        return self.xnnpack and self.delegate is None and not self.reference and self.accelerator is None
 
 
 CPU = Backend()
@@ -152,6 +167,14 @@ class Placement:
         return f"{summary}; on the runtime's own kernels: {remaining}" if remaining else summary
 
 
+@runtime_checkable
+class AcceleratedInterpreter(Protocol):
+    """What is known of a model that LiteRT compiled: its number of operators, and whether an accelerator took all of them."""
+
+    operators: int
+    is_fully_accelerated: bool
+
+
 class _Node(TypedDict):
     """A node of the graph as the runtimes describe it; tensors by index."""
 
@@ -168,6 +191,9 @@ def placement(interpreter: object, backend: Backend) -> Placement:
         interpreter: A runtime's interpreter, with its tensors allocated.
         backend: The backend that it was made with.
     """
+    if isinstance(interpreter, AcceleratedInterpreter):
+        name, count = f"the {backend.accelerator} by LiteRT", interpreter.operators
+        return Placement(name, count, count, 1) if interpreter.is_fully_accelerated else Placement(name, None, None, None)
     delegate = str(backend.delegate or (XNNPACK if backend.uses_xnnpack else XNNPACK_OFF))
     list_nodes = getattr(interpreter, "_get_ops_details", None)  # not public, and not in every version
     if list_nodes is None:
@@ -202,9 +228,10 @@ def parse_backend(
     delegate: str | None,
     delegate_options: Sequence[str] | None,
     reference: bool = False,
+    accelerator: str | None = None,
 ) -> Backend:
     """Make a backend of command-line options; see `Backend` and `parse_delegate`."""
-    return Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_options or ()), reference)
+    return Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_options or ()), reference, accelerator)
 
 
 def parse_delegate(library: str | None, options: Sequence[str] = ()) -> Delegate | None:

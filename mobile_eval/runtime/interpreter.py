@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.metadata
 import os
-import sys
-import tempfile
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,12 +19,13 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 from mobile_eval.model.archive import EDGETPU_OPERATOR, check_is_tflite
 from mobile_eval.runtime.backend import CPU, NOT_DELEGATED, Backend, LoadedDelegate
+from mobile_eval.runtime.compiled import CompiledInterpreter
 from mobile_eval.runtime.isolated import check_runs
+from mobile_eval.runtime.native_output import without_info_lines
 
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 NUMPY_2_NEEDS = "tflite-runtime 2.14 needs numpy below 2: `pip install 'numpy<2'`, or install ai-edge-litert"
 MAX_REASON = 240  # characters of a runtime's message
-INFO = b"INFO:"
 INPUT_SEED = 0
 
 
@@ -129,6 +127,10 @@ def open_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: 
     runtime = find_runtime(backend.runtime)
     if runtime.name == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
         raise HRNetError(NUMPY_2_NEEDS)
+    if backend.accelerator:
+        if keep_tensors:
+            raise HRNetError(f"`accelerator` {backend.accelerator} keeps no inner tensors")
+        return CompiledInterpreter(path, backend.accelerator, backend.threads)
     module, delegates = _module(runtime), load_delegate(backend)
     resolvers = module.OpResolverType
     resolver = resolvers.AUTO if backend.uses_xnnpack else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -199,28 +201,3 @@ def _module(runtime: Runtime) -> ModuleType:
 def _reason(error: Exception) -> str:
     """A runtime's message in one line; it repeats itself for every wrong tensor."""
     return textwrap.shorten(str(error), MAX_REASON, placeholder=" ...")
-
-
-@contextlib.contextmanager
-def without_info_lines() -> Iterator[None]:
-    """Hide lines such as "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."; other lines are printed at the end.
-
-    Native code prints them to the process's stderr, past Python.
-    """
-    try:
-        sys.stderr.flush()
-        screen = os.dup(2)
-    except (AttributeError, OSError, ValueError):  # there is no stderr, or it is closed
-        yield
-        return
-    with tempfile.TemporaryFile() as captured:
-        os.dup2(captured.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(screen, 2)
-            os.close(screen)
-            captured.seek(0)
-            lines = b"".join(line for line in captured if not line.startswith(INFO))
-            if lines:
-                os.write(2, lines)

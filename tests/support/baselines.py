@@ -6,6 +6,7 @@ from typing import Any
 
 from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.baselines.cpn import CPNSpec
+from hrnet_tf.spec.baselines.faster_rcnn import FasterRCNNSpec
 from hrnet_tf.spec.baselines.hourglass import HourglassSpec
 from hrnet_tf.spec.baselines.resnet import ResNetSpec
 from hrnet_tf.spec.baselines.resnet_trunk import ResNetTrunk
@@ -13,6 +14,7 @@ from hrnet_tf.spec.baselines.segmentation.deeplabv3 import DeepLabV3Spec
 from hrnet_tf.spec.baselines.segmentation.deeplabv3plus import DeepLabV3PlusSpec
 from hrnet_tf.spec.baselines.segmentation.pspnet import PSPNetSpec
 from hrnet_tf.spec.baselines.segmentation.unetplusplus import UNetPlusPlusSpec
+from hrnet_tf.spec.baselines.segmentation.unetplusplus_smp import UNetPlusPlusSmpSpec
 from hrnet_tf.spec.baselines.segmentation.xception import XceptionTrunk
 from hrnet_tf.spec.baselines.simple_baseline import SimpleBaselineSpec
 
@@ -65,6 +67,17 @@ def unetplusplus(**changes: Any) -> UNetPlusPlusSpec:
     return UNetPlusPlusSpec(name="unetpp", classes=5, **fields)
 
 
+def unetplusplus_smp(**changes: Any) -> UNetPlusPlusSmpSpec:
+    fields = {"input_size": SIZE, "trunk": trunk(), "widths": (8, 8, 6, 6, 4), **changes}
+    return UNetPlusPlusSmpSpec(name="unetpp-smp", classes=5, **fields)
+
+
+def faster_rcnn(**changes: Any) -> FasterRCNNSpec:
+    """A detector with a narrow head and other changes than its sizes."""
+    fields = {"input_size": (96, 64), "trunk": trunk(), "head_width": 8, **changes}
+    return FasterRCNNSpec(name="frcnn", classes=2, **fields)
+
+
 DEEP_TRUNK = trunk(output_stride=8, stem="deep", contract_dilation=False)  # semseg's
 OPENMMLAB_TRUNK = trunk(output_stride=8, stem="deep")
 NETWORKS: dict[str, BaselineSpec] = {
@@ -80,6 +93,7 @@ NETWORKS: dict[str, BaselineSpec] = {
     "deeplabv3plus": deeplabv3plus(),
     "deeplabv3plus, smp": deeplabv3plus(head="smp"),
     "unetplusplus": unetplusplus(),
+    "unetplusplus, smp": unetplusplus_smp(),
     "7x7": classifier(),
     "3x3": classifier(stem="3x3"),
     "basic": classifier(stem="3x3", kinds=("bottleneck", "basic", "basic", "basic"), extra_bottleneck=True),

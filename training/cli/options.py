@@ -50,7 +50,7 @@ class NetworkOptions:
     stem_width: int | None = option(None, "Number of channels of the stem.", minimum=1, panel=NETWORK)
     stage1_blocks: int | None = option(None, "Number of bottleneck blocks in stage 1.", minimum=1, panel=NETWORK)
     stage1_width: int | None = option(
-        None, "Number of inner channels of these blocks, whose output has 4 times as many.", minimum=1, panel=NETWORK
+        None, "Number of inner channels of these blocks, with 4 times as many outside.", minimum=1, panel=NETWORK
     )
     head_width: int | None = option(None, "Number of channels of the head.", minimum=1, panel=NETWORK)
     width_like: Path | None = option(None, "Run whose int8 latency on this machine decides the width.", panel=NETWORK)

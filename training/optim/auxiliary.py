@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hrnet_tf.backend.graph import is_functional
 from hrnet_tf.backend.keras_module import keras, ops
 from hrnet_tf.backend.types import KerasLoss, KerasModel, Tensor
 from hrnet_tf.spec.architectures import Network
@@ -60,7 +61,7 @@ class AuxiliaryTrainer(TrainerModel):
 
 def has_auxiliary(model: KerasModel) -> bool:
     """Return whether a model of the package has outputs that only training needs: then its output is a list."""
-    return isinstance(model.output, list)
+    return is_functional(model) and isinstance(model.output, list)  # a quantized detector is not
 
 
 def without_auxiliary(model: KerasModel) -> KerasModel:

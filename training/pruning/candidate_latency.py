@@ -20,7 +20,7 @@ from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.two_stage import is_detector, stages_of
 from hrnet_tf.models.rebuild import rebuild
-from hrnet_tf.models.trunk import hrnet_spec_of
+from hrnet_tf.models.trunk import detector_spec_of
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.detection import proposal_limits
 from hrnet_tf.spec.network import HRNetSpec
@@ -68,7 +68,7 @@ def untrained_files(model: KerasModel, precision: str = "int8") -> list[bytes]:
     _avoid_dead_relus(model)
     if not is_detector(model):
         return [_converted(model, precision)]
-    stages, proposals = stages_of(model), proposal_limits(hrnet_spec_of(model))[1]
+    stages, proposals = stages_of(model), proposal_limits(detector_spec_of(model))[1]
     return [_converted(stages.maps, precision), _converted(stages.boxes, precision, proposals)]
 
 

@@ -95,4 +95,5 @@ XCEPTION_TIMM = Layout(
     rules=_trunk_rules("stem.", "blocks."),
     ignored=r"head\.fc\.(weight|bias)",
     covers=lambda _: False,
+    initializes=lambda spec: isinstance(spec, DeepLabV3PlusSpec),
 )

@@ -63,7 +63,7 @@ BEARPAW = Layout(
         Rule(r"stack(\d+)_remap_features_conv1", r"fc_.\1"),
         Rule(r"stack(\d+)_remap_heatmaps_conv1", r"score_.\1"),
     ),
-    note="trained on images in 0..1 minus the mean of its data set, not divided by a standard deviation",
+    note="the weights of bearpaw/pytorch-pose expect images in 0..1 minus the mean of MPII, not divided by a standard deviation",
 )
 
 _PLACES = ("up1", "low1", "low3", "low2")  # of the residual units of a level, by their number
@@ -96,5 +96,5 @@ AUTHORS = Layout(
         Rule(r"stack(\d+)_remap_heatmaps_conv1", r"merge_preds.\1.conv.conv"),
     ),
     ignored=r".*\.skip_layer\.conv\.(weight|bias)",  # in every unit, but used only where widths differ
-    note="trained on images in 0..1, with neither a mean subtracted nor a standard deviation divided by",
+    note="the weights of the authors expect images in 0..1, without a mean or a standard deviation",
 )

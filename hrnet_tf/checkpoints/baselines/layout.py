@@ -48,6 +48,9 @@ class Layout:
         renames: Other names of entries, as a regular expression and its replacement at the beginning of a name.
         ignored: Regular expression of entries that are never needed.
         covers: Whether a network of this kind can have this layout.
+        initializes: Whether files of this layout initialize the trunk of a network, whose head keeps its initial weights.
+        head: Entries of layers that a trace of the network does not have.
+        background: Whether the background is one of the classes.
         note: What a user of the weights should know, for the report.
     """
 
@@ -60,6 +63,9 @@ class Layout:
     renames: tuple[tuple[str, str], ...] = ()
     ignored: str = ""
     covers: Callable[[BaselineSpec], bool] = lambda _: True
+    initializes: Callable[[BaselineSpec], bool] = lambda _: False
+    head: tuple[Entry, ...] = ()
+    background: bool = False
     note: str = ""
 
     def renamed(self, arrays: Arrays) -> Arrays:
@@ -78,7 +84,8 @@ class Layout:
             spec: The network.
             auxiliary: With those of outputs that only training needs.
         """
-        return [entry for layer in traced(spec, auxiliary=auxiliary).weighted for entry in _entries(layer, self.rules)]
+        layers = traced(spec, auxiliary=auxiliary).weighted
+        return [*(entry for layer in layers for entry in _entries(layer, self.rules)), *self.head]
 
     def trunk_entries(self, spec: BaselineSpec) -> list[Entry]:
         """Return the entries of the layers that another network shares with those of this layout."""

@@ -7,10 +7,8 @@ import re
 from collections.abc import Sequence
 
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.checkpoints.baselines.deeplabv3plus import XCEPTION_TIMM
 from hrnet_tf.checkpoints.baselines.layout import Layout
 from hrnet_tf.checkpoints.baselines.registry import official_layout
-from hrnet_tf.checkpoints.baselines.resnet import RESNET
 from hrnet_tf.checkpoints.entry import Entry, converted, official_shape
 from hrnet_tf.checkpoints.report import ImportReport
 from hrnet_tf.checkpoints.shapes import rows
@@ -23,7 +21,6 @@ from hrnet_tf.spec.baselines.resnet_trunk import CAFFE, style_of
 from hrnet_tf.spec.baselines.trace import traced
 from mobile_eval.errors import HRNetError
 
-CLASSIFIER = r"fc\.(weight|bias)"  # of an ImageNet checkpoint, which another network does not need
 MAX_SIZE_RATIO = 2  # parameters of a network per value in the file it was inferred from
 STRIDE_NOTE = (
     "the network has the stride in layer2.0.conv1; weights that were trained with it in layer2.0.conv2, such as torchvision's, "
@@ -46,15 +43,15 @@ def load_baseline(layout: Layout, arrays: Arrays, model: Network | None) -> tupl
         HRNetError: If an entry is missing, has a wrong shape, or is of another network than `model`.
     """
     arrays = layout.renamed(arrays)
-    if isinstance(model, BaselineSpec) and _is_trunk_of(layout, model):
+    if isinstance(model, BaselineSpec) and layout.initializes(model):
         notes = (STRIDE_NOTE,) if style_of(model) == CAFFE else ()
-        return _loaded(model, arrays, layout.trunk_entries(model), ignored=layout.ignored or CLASSIFIER, notes=notes)
+        return _loaded(model, arrays, layout.trunk_entries(model), ignored=layout.ignored, notes=notes)
     if model is None:
         spec = layout.infer(arrays)
         _check_size(spec, arrays)
     elif isinstance(model, layout.kind):
         layout = layout if layout.covers(model) else official_layout(model)
-        spec = dataclasses.replace(model, classes=rows(arrays, layout.classes))
+        spec = dataclasses.replace(model, classes=rows(arrays, layout.classes) - layout.background)
     else:
         raise HRNetError(f"the checkpoint is a {layout.kind.title}, but `model` is {model.name}; omit `model` to infer it")
     entries, further = layout.entries(spec), layout.entries(spec, auxiliary=True)
@@ -70,13 +67,6 @@ def _check_size(spec: BaselineSpec, arrays: Arrays) -> None:
     values = sum(array.size for array in arrays.values())
     if parameters > MAX_SIZE_RATIO * values:
         raise HRNetError(f"the checkpoint has {values:,} values, but a {spec.title} of its sizes has {parameters:,} parameters")
-
-
-def _is_trunk_of(layout: Layout, model: BaselineSpec) -> bool:
-    """Whether files of a layout are of an ImageNet network that initializes the trunk of another one."""
-    return (layout is RESNET and not isinstance(model, layout.kind)) or (
-        layout is XCEPTION_TIMM and isinstance(model, layout.kind)
-    )
 
 
 def _loaded(

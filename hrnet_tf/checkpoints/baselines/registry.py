@@ -5,12 +5,13 @@ from __future__ import annotations
 from hrnet_tf.checkpoints.baselines.cpn import CPN
 from hrnet_tf.checkpoints.baselines.deeplabv3 import DEEPLABV3, DEEPLABV3_OPENMMLAB, DEEPLABV3_TORCHVISION
 from hrnet_tf.checkpoints.baselines.deeplabv3plus import DEEPLABV3PLUS, XCEPTION_TIMM
+from hrnet_tf.checkpoints.baselines.faster_rcnn import FASTER_RCNN_OPENMMLAB, FASTER_RCNN_TORCHVISION
 from hrnet_tf.checkpoints.baselines.hourglass import AUTHORS, BEARPAW
 from hrnet_tf.checkpoints.baselines.layout import Layout
 from hrnet_tf.checkpoints.baselines.pspnet import PSPNET, PSPNET_OPENMMLAB
 from hrnet_tf.checkpoints.baselines.resnet import RESNET
 from hrnet_tf.checkpoints.baselines.simple_baseline import SIMPLE_BASELINE
-from hrnet_tf.checkpoints.baselines.unetplusplus import UNETPLUSPLUS
+from hrnet_tf.checkpoints.baselines.unetplusplus import UNETPLUSPLUS, UNETPLUSPLUS_SMP
 from hrnet_tf.checkpoints.torch_reader import Arrays
 from hrnet_tf.spec.baselines.base import BaselineSpec
 
@@ -24,9 +25,12 @@ LAYOUTS: tuple[Layout, ...] = (  # in the order in which they are tried; of each
     DEEPLABV3PLUS,
     XCEPTION_TIMM,
     UNETPLUSPLUS,
+    UNETPLUSPLUS_SMP,
     CPN,
     BEARPAW,
     AUTHORS,
+    FASTER_RCNN_OPENMMLAB,
+    FASTER_RCNN_TORCHVISION,
     RESNET,  # last: others contain a ResNet, too
 )
 

@@ -93,4 +93,6 @@ RESNET = Layout(
     classes=CLASSIFIER,
     rules=(*TRUNK_RULES, Rule("head_logits", "fc")),
     renames=((r"backbone\.", ""), (r"head\.fc\.", "fc.")),  # OpenMMLab's
+    ignored=r"fc\.(weight|bias)",  # by networks whose trunk is initialized
+    initializes=lambda spec: not isinstance(spec, ResNetSpec),
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Tensor
-from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize
+from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize, Scaling
 from hrnet_tf.models.layers import (
     OUTPUT_DTYPE,
     StemPadding,
@@ -124,7 +124,11 @@ class KerasLayers:
         return Upsampling(factor, interpolation, name=name)(x)
 
     def resize(self, x: Tensor, like: Tensor, name: str, interpolation: str = NEAREST) -> Tensor:
-        return Resize(tuple(like.shape[1:3]), interpolation, name=name)(x)
+        source, target = tuple(x.shape[1:3]), tuple(like.shape[1:3])
+        factor = target[0] // source[0]
+        if source != (1, 1) and target == (factor * source[0], factor * source[1]):
+            return self.upsample(x, factor, name, interpolation)
+        return Resize(target, interpolation, name=name)(x)
 
     def add(self, maps: Sequence[Tensor], name: str, *, relu: bool = False) -> Tensor:
         total = add_all(list(maps), name=name)
@@ -132,7 +136,7 @@ class KerasLayers:
 
     def mean(self, maps: Sequence[Tensor], name: str) -> Tensor:
         total = add_all(list(maps), name=name)
-        return keras.layers.Rescaling(1 / len(maps), dtype=OUTPUT_DTYPE, name=name)(total)
+        return Scaling(1 / len(maps), dtype=OUTPUT_DTYPE, name=name)(total)
 
     def concat(self, maps: Sequence[Tensor], name: str) -> Tensor:
         return keras.layers.Concatenate(name=name)(list(maps))

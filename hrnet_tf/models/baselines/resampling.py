@@ -1,4 +1,4 @@
-"""Layers that resize and pool feature maps to sizes that need not be multiples of each other."""
+"""Layers that resize and pool feature maps to sizes that need not be multiples of each other, or scale them."""
 
 from __future__ import annotations
 
@@ -67,3 +67,23 @@ class AdaptiveMean(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> JsonObject:
         return {**super().get_config(), "bins": self.bins}
+
+
+@keras.utils.register_keras_serializable("hrnet_tf")
+class Scaling(keras.layers.Layer):  # type: ignore[misc]
+    """Multiplication by a constant.
+
+    Args:
+        factor: The constant.
+        name: Name of the layer.
+    """
+
+    def __init__(self, factor: float, name: str | None = None, **kwargs: Any):
+        super().__init__(name=name, **kwargs)
+        self.factor = factor
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return inputs * self.factor
+
+    def get_config(self) -> JsonObject:
+        return {**super().get_config(), "factor": self.factor}

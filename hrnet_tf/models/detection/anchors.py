@@ -13,16 +13,23 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import tf
 from hrnet_tf.backend.types import Tensor
-from mobile_eval.tasks.detection.constants import ANCHOR_RATIOS, ANCHOR_SCALE, ANCHORS_PER_POSITION, MAX_LOG_SCALE, STRIDES
+from mobile_eval.tasks.detection.constants import (
+    ANCHOR_RATIOS,
+    ANCHOR_SCALE,
+    ANCHORS_PER_POSITION,
+    MAX_LOG_SCALE,
+    STRIDES,
+    level_sizes,
+)
 from mobile_eval.typed import Size
 
 
-def anchor_counts(image_size: Size) -> list[int]:
-    """Number of anchors of each level, P2 to P6, for an image of this (height, width)."""
-    return [ANCHORS_PER_POSITION * (image_size[0] // stride) * (image_size[1] // stride) for stride in STRIDES]
+def anchor_counts(image_size: Size, *, rounds_up: bool = False) -> list[int]:
+    """Number of anchors of each level, P2 to P6, for an image of this (height, width); see `level_sizes`."""
+    return [ANCHORS_PER_POSITION * rows * columns for rows, columns in level_sizes(image_size, rounds_up=rounds_up)]
 
 
-def anchor_boxes(image_size: Size) -> NDArray[np.float32]:
+def anchor_boxes(image_size: Size, *, rounds_up: bool = False) -> NDArray[np.float32]:
     """Return the anchors of all levels.
 
     They are centered on multiples of the stride, as in mmdetection 2.x (`center_offset` 0). keras-cv's AnchorGenerator
@@ -30,15 +37,16 @@ def anchor_boxes(image_size: Size) -> NDArray[np.float32]:
 
     Args:
         image_size: (height, width) in pixels.
+        rounds_up: See `level_sizes`.
 
     Returns:
         Corners in pixels, (A, 4), ordered by level, row, column and aspect ratio.
     """
     levels = []
-    for stride in STRIDES:
+    for stride, (rows, columns) in zip(STRIDES, level_sizes(image_size, rounds_up=rounds_up), strict=True):
         roots = np.sqrt(ANCHOR_RATIOS)
         sides = ANCHOR_SCALE * stride * np.stack([1 / roots, roots], axis=-1)  # width, height
-        y, x = np.mgrid[: image_size[0] // stride, : image_size[1] // stride] * stride
+        y, x = np.mgrid[:rows, :columns] * stride
         centers = np.stack([x, y], axis=-1).reshape(-1, 1, 2)
         levels.append(np.concatenate([centers - sides / 2, centers + sides / 2], axis=-1).reshape(-1, 4))
     return np.concatenate(levels).astype(np.float32)

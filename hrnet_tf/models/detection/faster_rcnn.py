@@ -1,4 +1,4 @@
-"""Faster R-CNN on HRNetV2p's pyramid, as mmdetection 2.x builds and decodes it.
+"""Faster R-CNN on a feature pyramid, as mmdetection 2.x builds and decodes it.
 
 Inside the network a box is its corners x1, y1, x2, y2 in pixels of the input, and deltas are as in
 `hrnet_tf.models.detection.anchors`. Decoded detections are COCO xywh. Classes are 0 to 79, as in mmdetection 2.x, and the
@@ -30,10 +30,8 @@ from hrnet_tf.backend.types import KerasLayer, Tensor
 from hrnet_tf.models.detection.anchors import clip_boxes, decode_deltas
 from hrnet_tf.models.detection.proposals import Proposals
 from hrnet_tf.models.detection.roi_align import RoIAlign
-from hrnet_tf.models.detection.two_stage import ALIGNED_LEVELS, BOX_HEAD_LAYERS, PROPOSALS_LAYER
-from hrnet_tf.models.heads import Branches, feature_pyramid
-from hrnet_tf.spec.detection import detection_widths, proposal_limits
-from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.models.detection.two_stage import ALIGN_LAYER, ALIGNED_LEVELS, BOX_HEAD_LAYERS, PROPOSALS_LAYER
+from hrnet_tf.spec.detection import DetectorSpec, detection_widths, proposal_limits, rounds_up
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.detection.constants import (
     ANCHORS_PER_POSITION,
@@ -67,12 +65,22 @@ class Detections:
     counts: NDArray[np.int64]
 
 
-def detector_outputs(image: Tensor, branches: Branches, spec: HRNetSpec, *, proposals: int | None = None) -> dict[str, Tensor]:
+def check_image_size(size: Size) -> None:
+    """Raise HRNetError unless images of a (height, width) have a pyramid."""
+    if min(size) < STRIDES[-1] or any(side % SIZE_MULTIPLE for side in size):
+        raise HRNetError(
+            f"`input_size` of a detector must be multiples of {SIZE_MULTIPLE}, at least {STRIDES[-1]}, got {size[0]}x{size[1]}"
+        )
+
+
+def detector_outputs(
+    image: Tensor, levels: Mapping[str, Tensor], spec: DetectorSpec, *, proposals: int | None = None
+) -> dict[str, Tensor]:
     """Build the head of a detector.
 
     Args:
         image: The model's input (N, H, W, 3).
-        branches: The feature maps of the trunk's branches.
+        levels: The maps of the feature pyramid, "P2" (N, H/4, W/4, C) to "P6".
         spec: The spec of the network.
         proposals: Number of proposals R, 1 to 1000; None for that of `hrnet_tf.spec.detection.proposal_limits`.
 
@@ -86,17 +94,12 @@ def detector_outputs(image: Tensor, branches: Branches, spec: HRNetSpec, *, prop
         - "rpn_logits" (N, A), "rpn_deltas" (N, A, 4): for the anchors of `anchor_boxes`
     """
     height, width = image.shape[1:3]
-    if min(height, width) < STRIDES[-1] or height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
-        raise HRNetError(
-            f"`input_size` of a detector must be multiples of {SIZE_MULTIPLE}, at least {STRIDES[-1]}, got {height}x{width}"
-        )
     channels, features = detection_widths(spec)
-    levels = feature_pyramid(branches, channels)
     logits, deltas = _region_proposal_network(levels, channels)
     candidates, default_count = proposal_limits(spec)
-    select = Proposals((height, width), proposals or default_count, candidates, name=PROPOSALS_LAYER)
+    select = Proposals((height, width), proposals or default_count, candidates, rounds_up(spec), name=PROPOSALS_LAYER)
     boxes, objectness = select([logits, deltas])
-    pooled = RoIAlign(name="box_head_align")([boxes, *(levels[level] for level in ALIGNED_LEVELS)])
+    pooled = RoIAlign(name=ALIGN_LAYER)([boxes, *(levels[level] for level in ALIGNED_LEVELS)])
     class_logits, box_deltas = _box_head(pooled, features, spec.classes)
     return {
         "proposals": boxes,

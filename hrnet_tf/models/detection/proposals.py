@@ -26,6 +26,7 @@ class Proposals(keras.layers.Layer):  # type: ignore[misc]
         image_size: (height, width) of the input in pixels.
         count: Number of proposals, 1 to 1000.
         candidates: Number of candidates per level.
+        rounds_up: Whether the size of P6 is rounded up, see `level_sizes`.
         dtype: Data type; half precision is too coarse for pixel coordinates.
 
     Call arguments:
@@ -40,6 +41,7 @@ class Proposals(keras.layers.Layer):  # type: ignore[misc]
         image_size: Size,
         count: int = PROPOSALS,
         candidates: int = CANDIDATES,
+        rounds_up: bool = False,
         dtype: KerasDType = "float32",
         **kwargs: Any,
     ):
@@ -49,13 +51,14 @@ class Proposals(keras.layers.Layer):  # type: ignore[misc]
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.count = count
         self.candidates = candidates
-        self.anchors = anchor_boxes(self.image_size)
+        self.rounds_up = rounds_up
+        self.anchors = anchor_boxes(self.image_size, rounds_up=rounds_up)
 
     def call(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         logits, deltas = (tf.cast(tf.stop_gradient(values), tf.float32) for values in inputs)
         boxes = clip_boxes(decode_deltas(self.anchors, deltas, RPN_STDS), self.image_size)
         scores = tf.sigmoid(logits)
-        counts = anchor_counts(self.image_size)
+        counts = anchor_counts(self.image_size, rounds_up=self.rounds_up)
         levels = zip(tf.split(boxes, counts, axis=1), tf.split(scores, counts, axis=1), strict=True)
         selected = [self._suppress(*level) for level in levels]
         boxes, scores = (tf.concat(parts, axis=1) for parts in zip(*selected, strict=True))
@@ -77,4 +80,5 @@ class Proposals(keras.layers.Layer):  # type: ignore[misc]
         return result.nmsed_boxes, result.nmsed_scores
 
     def get_config(self) -> JsonObject:
-        return {**super().get_config(), "image_size": self.image_size, "count": self.count, "candidates": self.candidates}
+        config = {"image_size": self.image_size, "count": self.count, "candidates": self.candidates, "rounds_up": self.rounds_up}
+        return {**super().get_config(), **config}

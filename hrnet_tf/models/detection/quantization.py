@@ -9,12 +9,12 @@ from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.detection.roi_align import RoIAlign
 from hrnet_tf.models.detection.two_stage import ALIGNED_LEVELS, DetectorStages, JoinedDetector, stages_of
 from hrnet_tf.models.inference import Inference, extremes, layer_outputs
-from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.detection import DetectorSpec
 
 PROPOSALS_FOR_RANGES = 32  # per image; enough to estimate the ranges of the box head
 
 
-def quantized_detector(network: KerasModel, spec: HRNetSpec, quantize: Callable[[KerasModel], KerasModel]) -> JoinedDetector:
+def quantized_detector(network: KerasModel, spec: DetectorSpec, quantize: Callable[[KerasModel], KerasModel]) -> JoinedDetector:
     """A detector whose stages are those of the folded `network`, each passed through `quantize`."""
     stages = stages_of(network)
     return JoinedDetector(DetectorStages(quantize(stages.maps), quantize(stages.boxes)), spec)

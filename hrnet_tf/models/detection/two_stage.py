@@ -18,11 +18,10 @@ from hrnet_tf.backend.keras_module import keras, ops, tf
 from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.detection.proposals import Proposals
 from hrnet_tf.models.detection.roi_align import RoIAlign
-from hrnet_tf.spec.detection import proposal_limits
-from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.detection import DetectorSpec, proposal_limits, rounds_up
 from mobile_eval.tasks.detection.constants import BOX_HEAD_LEVELS, POOLED_SIZE, PYRAMID_LEVELS
 
-PROPOSALS_LAYER = "rpn_proposals"
+PROPOSALS_LAYER, ALIGN_LAYER = "rpn_proposals", "box_head_align"
 BOX_HEAD_LAYERS = ("box_head_dense1", "box_head_dense2", "box_head_logits", "box_head_deltas")
 LEVELS = tuple(f"P{step + 2}" for step in range(PYRAMID_LEVELS))
 ALIGNED_LEVELS = LEVELS[:BOX_HEAD_LEVELS]
@@ -41,7 +40,8 @@ def stages_of(network: KerasModel) -> DetectorStages:
     stages = getattr(network, "stages", None)
     if isinstance(stages, DetectorStages):
         return stages
-    outputs = {level: network.get_layer(f"neck_{level}_conv").output for level in ALIGNED_LEVELS}
+    _, *maps = network.get_layer(ALIGN_LAYER).input
+    outputs = dict(zip(ALIGNED_LEVELS, maps, strict=True))
     for level in LEVELS:
         outputs[f"{level}_objectness"] = network.get_layer(f"rpn_{level}_logits").input
         outputs[f"{level}_deltas"] = network.get_layer(f"rpn_{level}_deltas").input
@@ -63,13 +63,13 @@ def flatten_rpn_outputs(maps: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
 class JoinedDetector(keras.Model):  # type: ignore[misc]
     """A detector made of two stages, such as quantized ones, with the outputs of `faster_rcnn.detector_outputs`."""
 
-    def __init__(self, stages: DetectorStages, spec: HRNetSpec):
+    def __init__(self, stages: DetectorStages, spec: DetectorSpec):
         super().__init__(name=spec.name)
         self.stages = stages  # a plain object, in which Keras does not track layers
         self.maps = stages.maps
         self.boxes = stages.boxes
         candidates, count = proposal_limits(spec)
-        self.select_proposals = Proposals(spec.input_size, count, candidates, name="proposals")
+        self.select_proposals = Proposals(spec.input_size, count, candidates, rounds_up(spec), name="proposals")
         self.align = RoIAlign(name="align")
 
     def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:

@@ -118,7 +118,11 @@ class ResNetTrunk:
         Returns:
             The outputs of stages 1 to 4; the last one after the extra bottleneck, if there is one.
         """
-        x, outputs = self.build_stem(layers, image), []
+        return self.build_stages(layers, self.build_stem(layers, image))
+
+    def build_stages(self, layers: Layers[T], x: T) -> tuple[T, ...]:
+        """Build what follows the convolutions of the stem, see `forward`."""
+        outputs = []
         if self.stem != "3x3":
             x = layers.max_pool(x, 3, "stem_pool")
         channels = self.stem_channels

@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.tasks.detection.constants import ANCHOR_RATIOS, ANCHOR_SCALE, MAX_LOG_SCALE, STRIDES
+from mobile_eval.tasks.detection.constants import ANCHOR_RATIOS, ANCHOR_SCALE, MAX_LOG_SCALE, STRIDES, level_sizes
 from mobile_eval.typed import Size
 
 Array = NDArray[np.float32]
 
 
 @lru_cache(maxsize=4)
-def level_anchors(size: Size) -> tuple[Array, ...]:
-    """Anchors (A, 4) of each level for an input of `size` (height, width), ordered by row, column and ratio."""
+def level_anchors(size: Size, *, rounds_up: bool = False) -> tuple[Array, ...]:
+    """Anchors (A, 4) of each level for an input of `size` (height, width), by row, column and ratio; see `level_sizes`."""
     roots = np.sqrt(ANCHOR_RATIOS)
     levels = []
-    for stride in STRIDES:
+    for stride, (rows, columns) in zip(STRIDES, level_sizes(size, rounds_up=rounds_up), strict=True):
         sides = ANCHOR_SCALE * stride * np.stack([1 / roots, roots], axis=-1)  # width, height
-        y, x = np.mgrid[: size[0] // stride, : size[1] // stride] * stride
+        y, x = np.mgrid[:rows, :columns] * stride
         centers = np.stack([x, y], axis=-1).reshape(-1, 1, 2)
         levels.append(np.concatenate([centers - sides / 2, centers + sides / 2], axis=-1).reshape(-1, 4).astype(np.float32))
     return tuple(levels)

@@ -53,7 +53,7 @@ class Objects:
 
 
 def decode_proposals(
-    objectness: Sequence[Array], deltas: Sequence[Array], size: Size, candidates: int, count: int
+    objectness: Sequence[Array], deltas: Sequence[Array], size: Size, candidates: int, count: int, *, rounds_up: bool = False
 ) -> tuple[Array, Array]:
     """Decode the outputs of the region proposal network. NMS is applied to each level by itself.
 
@@ -63,12 +63,13 @@ def decode_proposals(
         size: Size (height, width) of the network's input.
         candidates: Number of best anchors of a level that are considered.
         count: Number of proposals to return.
+        rounds_up: See `level_sizes`.
 
     Returns:
         The best boxes (count, 4) and their scores (count,), filled up with zeros.
     """
     boxes, scores = [], []
-    for anchors, logits, level_deltas in zip(level_anchors(size), objectness, deltas, strict=True):
+    for anchors, logits, level_deltas in zip(level_anchors(size, rounds_up=rounds_up), objectness, deltas, strict=True):
         best = np.argsort(-logits, kind="stable")[:candidates]
         level_boxes = decode(anchors[best], level_deltas[best], RPN_STDS, size)
         has_area = np.all(level_boxes[:, 2:] > level_boxes[:, :2], axis=1)

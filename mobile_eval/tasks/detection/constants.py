@@ -7,10 +7,26 @@ from __future__ import annotations
 
 import math
 
+from mobile_eval.typed import Size
+
 # The feature pyramid
 STRIDES = (4, 8, 16, 32, 64)  # of P2 to P6
 PYRAMID_LEVELS = len(STRIDES)
 BOX_HEAD_LEVELS = 4  # the box head reads P2 to P5
+
+
+def level_sizes(image_size: Size, *, rounds_up: bool = False) -> list[Size]:
+    """Return the (height, width) of P2 to P6 for an image of this (height, width).
+
+    Args:
+        image_size: Multiples of the stride of P5.
+        rounds_up: Whether P6 is a strided selection from P5, of 13 rows for 800 pixels, in place of means, of 12 rows.
+    """
+    height, width = image_size
+    return [
+        (-(-height // stride), -(-width // stride)) if rounds_up else (height // stride, width // stride) for stride in STRIDES
+    ]
+
 
 # Anchors
 ANCHOR_SCALE = 8  # an anchor of ratio 1 is 8 strides wide

@@ -34,7 +34,7 @@ class Detector:
         if description.output.kind != DETECTOR_MAPS or description.boxes is None:
             raise HRNetError(f"{model.path} is the second file of a detector: give the first, whose name is without .boxes")
         self.model = model
-        self.limits = description.boxes.candidates, description.boxes.proposals
+        self.limits, self.rounds_up = (description.boxes.candidates, description.boxes.proposals), description.boxes.rounds_up
         path = model.path.parent / description.boxes.name
         if not path.is_file():
             raise HRNetError(f"{model.path} needs its second file, {path}, which is not there: copy both, or {REMEDY}")
@@ -54,7 +54,7 @@ class Detector:
         maps, rpn = outputs[:BOX_HEAD_LEVELS], outputs[BOX_HEAD_LEVELS:]
         logits = [output.reshape(-1) for output in rpn[:levels]]
         deltas = [output.reshape(-1, 4) for output in rpn[levels:]]
-        proposals, objectness = decode_proposals(logits, deltas, size, *self.limits)
+        proposals, objectness = decode_proposals(logits, deltas, size, *self.limits, rounds_up=self.rounds_up)
         pooled = quantize(roi_align(proposals, maps), self.box_head.description.input.tensor)
         class_logits, box_deltas = self.box_head.outputs(pooled)
         return decode_objects(proposals, objectness, class_logits, box_deltas, size, image_size)

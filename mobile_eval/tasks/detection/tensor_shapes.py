@@ -5,7 +5,7 @@ from __future__ import annotations
 from mobile_eval.errors import HRNetError
 from mobile_eval.model.archive import REMEDY
 from mobile_eval.model.description import DETECTOR_MAPS, ModelDescription
-from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, BOX_HEAD_LEVELS, POOLED_SIZE, STRIDES
+from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, BOX_HEAD_LEVELS, POOLED_SIZE, STRIDES, level_sizes
 
 Shape = tuple[int, ...]
 
@@ -28,6 +28,6 @@ def tensor_shapes(description: ModelDescription) -> tuple[Shape, list[Shape]]:
         pooled = (boxes.proposals, POOLED_SIZE, POOLED_SIZE, boxes.width)
         return pooled, [(boxes.proposals, classes), (boxes.proposals, 4 * classes)]
     height, width = description.input.size
-    sizes = [(height // stride, width // stride) for stride in STRIDES]
+    sizes = level_sizes((height, width), rounds_up=boxes.rounds_up)
     widths = [(boxes.width, BOX_HEAD_LEVELS), (ANCHORS_PER_POSITION, len(STRIDES)), (4 * ANCHORS_PER_POSITION, len(STRIDES))]
     return (1, height, width, 3), [(1, *size, channels) for channels, levels in widths for size in sizes[:levels]]

@@ -28,6 +28,7 @@ FILES = {  # golden file: whether its logits have the size of the image
     "deeplabv3plus_xception71_os16_320x352": True,
     "deeplabv3plus_xception71_os8_320x352": True,
     "unetplusplus_r101_deck_128x160": False,
+    "unetplusplus_r101_smp_64x96": False,
 }
 AUXILIARY = {  # golden file: its entry with the outputs that only training needs
     "pspnet_r101_mmseg_160x208": "expected_aux",

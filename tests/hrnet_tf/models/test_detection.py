@@ -17,6 +17,7 @@ from hrnet_tf.models.detection.faster_rcnn import decode_detections
 from hrnet_tf.models.detection.proposals import Proposals
 from hrnet_tf.models.detection.roi_align import RoIAlign
 from hrnet_tf.models.detection.two_stage import flatten_rpn_outputs, stages_of
+from hrnet_tf.models.heads import feature_pyramid
 from hrnet_tf.models.hrnet import build_trunk
 from hrnet_tf.spec.complexity import parts
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
@@ -40,7 +41,8 @@ def detector() -> Any:
     """A detector with few proposals, for speed."""
     spec = detector_spec()
     image = keras.Input((*SIZE, 3))
-    return keras.Model(image, detection.detector_outputs(image, build_trunk(image, spec), spec, proposals=20))
+    levels = feature_pyramid(build_trunk(image, spec))
+    return keras.Model(image, detection.detector_outputs(image, levels, spec, proposals=20))
 
 
 @pytest.fixture(scope="module")

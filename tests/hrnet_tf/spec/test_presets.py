@@ -46,6 +46,7 @@ COUNTS = {
     "deeplabv3plus-x71": (43_477_323, 1_474_836_561_920, "1474.837", "1373.5"),
     "deeplabv3plus-x71-os16": (43_477_323, 503_913_709_568, "503.914", "469.3"),
     "deeplabv3plus-x71-smp": (43_463_915, 495_577_530_368, "495.578", "461.5"),
+    "unetpp-r101-smp": (67_980_483, 1_998_703_296_512, "1998.703", None),
     # as ResNet-101's without 17 of 23 blocks of stage 3, of 1,114,112 weights and 3,072 numbers of BatchNorm, at 128x256
     "deeplabv3-r50": (39_048_019, 1_289_287_630_848, "1289.288", None),
     "deeplabv3-r50-torchvision": (39_638_355, 1_308_614_983_680, "1308.615", None),
@@ -56,6 +57,13 @@ COUNTS = {
     "segment-small-v1": (1_540_819, None, "33.391", "31.098"),
     "segment-small-v2": (3_939_579, None, "76.857", "71.579"),
     "landmarks-w18": (9_662_528, None, "4.694", "4.371"),
+    "frcnn-r50-fpn": (41_757_156, 185_096_305_408, "185.096", "172.384"),
+    "frcnn-r101-fpn": (60_749_284, 257_067_940_608, "257.068", "239.413"),
+    "frcnn-r152-fpn": (76_392_932, 329_039_575_808, "329.040", "306.442"),
+    "frcnn-r50-fpn-pytorch": (41_757_156, None, None, "176.559"),
+    "frcnn-r101-fpn-pytorch": (60_749_284, None, None, "243.588"),
+    "frcnn-r152-fpn-pytorch": (76_392_932, 333_522_238_208, None, None),  # 4,482,662,400 more, as of the others
+    "frcnn-x101-64x4d-fpn": (99_655_396, 410_038_795_008, "410.039", "381.878"),
     "detect-w18": (27_486_776, None, None, "159.09"),
     "detect-w32": (47_283_812, None, None, "245.37"),
     "detect-w40": (63_530_212, None, None, "314.90"),
@@ -164,7 +172,7 @@ def test_names_match_the_networks(name: str) -> None:
     prefixes = {"pose": "pose", "segment": "segmentation", "landmarks": "landmarks", "detect": "detection",
                 "classify": "classification", "simple": "pose", "cpn": "pose", "hourglass": "pose",
                 "resnet": "classification", "deeplabv3": "segmentation", "deeplabv3plus": "segmentation",
-                "pspnet": "segmentation", "unetpp": "segmentation"}  # fmt: skip
+                "pspnet": "segmentation", "unetpp": "segmentation", "frcnn": "detection"}  # fmt: skip
     assert spec.task == prefixes[name.split("-")[0]]
     if isinstance(spec, HRNetSpec):
         assert spec.block == BLOCKS[name.endswith("bottleneck")]

@@ -19,7 +19,8 @@ from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from mobile_eval.model.description import ModelInput, ModelOutput, OutputTensor, TensorFormat
 from mobile_eval.runtime import interpreter as runtime
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import find_runtime, make_interpreter, without_info_lines
+from mobile_eval.runtime.interpreter import find_runtime, make_interpreter
+from mobile_eval.runtime.native_output import without_info_lines
 from mobile_eval.runtime.quantization import dequantize, quantize
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.registry import task_of

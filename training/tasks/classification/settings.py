@@ -23,7 +23,7 @@ class ClassificationSettings(ClassWeightSettings):
     )
     randaugment: int = option(0, "Number of random operations on each image (RandAugment); 0: none.", panel=AUGMENTATION)
     randaugment_magnitude: float = option(9.0, "Magnitude of these operations, from 0 to 30.", panel=AUGMENTATION)
-    mixup: float = option(0.0, "MixUp: parameter a of the Beta(a, a) that mixes pairs of images; 0: none.", panel=AUGMENTATION)
+    mixup: float = option(0.0, "MixUp: parameter a of the Beta(a, a) that mixes image pairs; 0: none.", panel=AUGMENTATION)
     cutmix: float = option(0.0, "CutMix: parameter a of the Beta(a, a) that sizes the pasted part; 0: none.", panel=AUGMENTATION)
     label_smoothing: float = option(0.0, "Fraction of each label that is spread over all classes.", panel=LOSS)
 

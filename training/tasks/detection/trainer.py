@@ -10,6 +10,8 @@ from hrnet_tf.models.detection.anchors import anchor_boxes
 from hrnet_tf.models.detection.proposals import Proposals
 from hrnet_tf.models.detection.roi_align import RoIAlign
 from hrnet_tf.models.detection.two_stage import ALIGNED_LEVELS, DetectorStages, flatten_rpn_outputs, stages_of
+from hrnet_tf.models.trunk import detector_spec_of
+from hrnet_tf.spec.detection import rounds_up
 from mobile_eval.errors import HRNetError
 from training.optim.trainer_models import TrainerModel
 from training.tasks.base import divergence
@@ -36,9 +38,10 @@ class DetectionTrainer(TrainerModel):
         self.settings = loss.settings
         self.stages: DetectorStages = stages_of(network)  # not tracked by Keras here: their layers are the network's
         height, width = self.stages.maps.input_shape[1:3]
-        self.anchors = anchor_boxes((height, width))
+        rounded = rounds_up(detector_spec_of(network))
+        self.anchors = anchor_boxes((height, width), rounds_up=rounded)
         self.find_proposals = Proposals(
-            (height, width), loss.settings.train_proposals, PROPOSALS_PER_LEVEL, name="train_proposals"
+            (height, width), loss.settings.train_proposals, PROPOSALS_PER_LEVEL, rounded, name="train_proposals"
         )
         self.align = RoIAlign(name="train_align")
         self.classes = int(self.stages.boxes.output["class_logits"].shape[-1]) - 1

@@ -166,7 +166,7 @@ def test_global_predictions_of_cpn_are_imported_and_exported(checkpoint: Make) -
     arrays = official_arrays(spec, weights)
     assert set(arrays) - set(checkpoint(spec)) == {name for name in arrays if name.startswith("global_net.predict.")}
     _, loaded, report = load_into_network({f"module.{name}": array for name, array in arrays.items()}, spec)
-    assert report.notes[0].startswith("trained on RGB images in 0..1 minus a mean")
+    assert report.notes[0].startswith("the weights of pytorch-cpn expect RGB images in 0..1")
     for name, array in weights.items():
         np.testing.assert_array_equal(loaded[name], array, err_msg=name)
 

@@ -34,6 +34,7 @@ FILES: dict[str, BaselineSpec] = {  # golden file: network
     "pspnet_r101_mmseg_160x208": PSPNetSpec(name="pspnet", input_size=SIZE, classes=19, trunk=OPENMMLAB, aligned=False),
     "deeplabv3plus_xception71_os16_320x352": preset("deeplabv3plus-x71-smp"),  # type: ignore[dict-item]
     "unetplusplus_r101_deck_128x160": preset("unetpp-r101"),  # type: ignore[dict-item]
+    "unetplusplus_r101_smp_64x96": preset("unetpp-r101-smp"),  # type: ignore[dict-item]
 }
 LONGER = trunk(output_stride=8, blocks=(1, 1, 3, 1))
 WITHOUT_AUXILIARY = ("deeplabv3_r101_deck_320x352",)

@@ -45,7 +45,7 @@ OPERATORS = {  # of int8 files, beside those
     "deeplabv3": {"MEAN", "RESIZE_NEAREST_NEIGHBOR"},
     "pspnet": {"MEAN", "AVERAGE_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"},
     "deeplabv3plus": {"MEAN", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", "DEPTHWISE_CONV_2D", "RELU"},
-    "unetplusplus": {"TRANSPOSE_CONV", "RELU", "DEPTHWISE_CONV_2D"},
+    "unetplusplus": {"TRANSPOSE_CONV", "RELU", "MUL"},
 }
 
 
