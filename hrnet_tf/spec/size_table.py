@@ -124,8 +124,8 @@ def show(console: Console, *renderables: RenderableType) -> None:
 def models_table(networks: Sequence[Entry], *, wide: bool) -> RenderableType:
     """Return a table with one row per network, grouped by task and input size; in millions unless `wide`."""
     parameters, multiply_adds = ("parameters", "multiply-adds\n/ 1e9") if wide else ("param.\n/ 1e6", "mult.-\nadds\n/ 1e9")
-    papers = ("paper's\nparam.", "diff.\n%", "paper's\nGFLOPs", "diff.\n%")
-    table = _table(wide, "task, input\nand name", parameters, multiply_adds, "/ 2^30", "links", *papers)
+    papers = ("paper\nparam.", "diff.\n%", "paper\nGFLOPs", "diff.\n%")
+    table = _table(wide, "task, input\nand name", parameters, multiply_adds, "/ 2^30" if wide else "/2^30", "links", *papers)
     footnotes: dict[str, str] = {}
     group = None
     for entry in networks:
@@ -149,8 +149,9 @@ def models_table(networks: Sequence[Entry], *, wide: bool) -> RenderableType:
 
 
 def _billions(value: float, *, wide: bool) -> str:
-    """A number of multiply-adds in billions; unless `wide`, in at most 6 characters below 10,000."""
-    return f"{value:.{3 if wide else 1 if value >= 1000 else 2}f}"
+    """A number of multiply-adds in billions; unless `wide`, in at most 5 characters below 100,000."""
+    narrow_digits = 0 if value >= 1000 else 1 if value >= 100 else 2
+    return f"{value:.{3 if wide else narrow_digits}f}"
 
 
 def _published(comparison: Comparison | None, footnotes: dict[str, str]) -> tuple[str, Text]:

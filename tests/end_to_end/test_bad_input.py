@@ -67,7 +67,7 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         ),
         (
             TRAIN + " {data} --recipe big --output {out}",
-            "'big'; there are coco, coco-384x288, small, or give",
+            "'big'; there are coco, coco-384x288, ",
         ),
         (TRAIN + " {data} --recipe {drawn}/none.yaml --output {out}", "none.yaml: No such file"),
         (

@@ -92,7 +92,9 @@ def test_names_are_in_the_reference() -> None:
 
 def test_presets() -> None:
     assert hr.list_presets("landmarks") == ["landmarks-w18", "landmarks-small-v1", "landmarks-small-v2"]
-    assert {hr.HRNet.preset(name).task for name in hr.list_presets("detection")} == {"detection"}
+    detectors = hr.list_presets("detection")
+    assert {hr.HRNet.preset(name).task for name in detectors if name.startswith("detect-")} == {"detection"}
+    assert {hr.Baseline.preset(name).task for name in detectors if name.startswith("frcnn-")} == {"detection"}
     with pytest.raises(hr.HRNetError, match=r"`task` must be one of pose, .*, got 'poses'"):
         hr.list_presets("poses")
     with pytest.raises(hr.HRNetError, match="simple-baseline-r50 is no HRNet; use Baseline"):

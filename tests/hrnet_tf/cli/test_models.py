@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import pytest
@@ -37,8 +38,9 @@ def test_table_of_all_models(hrnet: Hrnet) -> None:
     assert table["pose-w32"] == ["28,536,113", "7.645", "7.120", "53", "28.5", "+0.13", "7.10", "+0.28"]
     assert table["hourglass-8"][4:] == ["25.1", "+1.99c", "14.3", "+37.3c"]
     assert table["pose-small-v1"] == ["1,284,961", "0.571", "0.532", "11", "–", "–", "–", "–"]
-    assert table["detect-w18"][4:] == ["26.18", "0.00g", "159.06", "+0.02h"]
-    assert " ".join(table["g"]) == "parameters counted without BatchNorm's, / 2^20"
+    detector = table["detect-w18"][4:]
+    assert [cell.rstrip(ascii_lowercase) for cell in detector] == ["26.18", "0.00", "159.06", "+0.02"]
+    assert " ".join(table[detector[1][-1]]) == "parameters counted without BatchNorm's, / 2^20"
 
 
 def test_figures_that_are_not_reproduced_have_a_note(hrnet: Hrnet) -> None:
