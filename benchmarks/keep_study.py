@@ -1,11 +1,12 @@
 """Copy what is worth keeping of a study: models, histories, rankings and plans, and the weights that other arms start from.
 
-    python benchmarks/keep_study.py runs/lspet benchmarks/results/lspet/equal --weights base elastic \
+    python benchmarks/keep_study.py runs/lspet benchmarks/results/lspet/equal --weights base elastic --half \
       --replace "$PWD/runs/lspet=STUDY" --replace /data/lspet=DATA
     python benchmarks/keep_study.py benchmarks/results/lspet/equal runs/lspet --weights base elastic \
       --replace "STUDY=$PWD/runs/lspet" --replace DATA=/data/lspet
 
-The second command makes a study that `hrnet study --resume` goes on with: arms whose models exist are finished.
+The second command makes a study that `hrnet study --resume` goes on with: arms whose models exist are finished. Weights are kept
+in 16 bit, and are 32 bit again in the study.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ import argparse
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
+
+from hrnet_tf.runs.weights import load_weights, save_weights
 
 TEXTS = (".json", ".csv", ".svg")
 WEIGHTS = "weights.safetensors"
@@ -27,8 +32,8 @@ def kept(study: Path, with_weights: Sequence[str]) -> list[Path]:
     return [path.relative_to(study) for path in [*models, *records, *weights] if path.is_file()]
 
 
-def copy(study: Path, target: Path, with_weights: Sequence[str], replacements: Mapping[str, str]) -> int:
-    """Copy the files, with words replaced in texts, and return how many bytes they take."""
+def copy(study: Path, target: Path, with_weights: Sequence[str], replacements: Mapping[str, str], dtype: type) -> int:
+    """Copy the files, with words replaced in texts and weights in a type, and return how many bytes they take."""
     for file in kept(study, with_weights):
         (target / file).parent.mkdir(parents=True, exist_ok=True)
         if file.suffix in TEXTS:
@@ -36,6 +41,8 @@ def copy(study: Path, target: Path, with_weights: Sequence[str], replacements: M
             for old, new in replacements.items():
                 text = text.replace(old, new)
             (target / file).write_text(text)
+        elif file.name == WEIGHTS:
+            save_weights(target / file, {name: array.astype(dtype) for name, array in load_weights(study / file).items()})
         else:
             shutil.copyfile(study / file, target / file)
     return sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
@@ -47,8 +54,10 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--weights", nargs="*", default=[], help="runs whose weights are kept")
     parser.add_argument("--replace", action="append", default=[], metavar="OLD=NEW", help="words to replace, such as paths")
+    parser.add_argument("--half", action="store_true", help="keep weights in 16 bit")
     options = parser.parse_args()
-    size = copy(options.study, options.target, options.weights, dict(pair.split("=", 1) for pair in options.replace))
+    replacements = dict(pair.split("=", 1) for pair in options.replace)
+    size = copy(options.study, options.target, options.weights, replacements, np.float16 if options.half else np.float32)
     print(f"{options.target}: {size / 1e6:.1f} MB")
 
 

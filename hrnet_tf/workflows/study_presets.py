@@ -73,7 +73,7 @@ class StudyPreset:
     @property
     def elastic_epochs(self) -> int:
         """Number of the fine-tuning epochs that come before pruning, in which the elastic network is trained."""
-        return max(1, self.fine_tuning_epochs * 3 // 8)
+        return max(1, self.fine_tuning_epochs * 3 // 16)
 
     @property
     def total_epochs(self) -> int:
@@ -85,8 +85,8 @@ LSPET = StudyPreset(
     network="pose-small-v1 --input-size 128x96 --modules 1,2,2",
     widths=Widths(16, 64, 32),
     recipe="--sigma 2 --rotation 20 --scale 0.2",
-    epochs=32,
-    fine_tuning_epochs=16,
+    epochs=16,
+    fine_tuning_epochs=32,
     quantized_epochs=1,
     batch_size=32,
     learning_rate=1.5e-3,
@@ -132,8 +132,8 @@ PRESETS = {
         FULL_DEPTH,
         network="pose-w32 --input-size 128x96",
         widths=Widths(32, 64, 64),
-        epochs=24,
-        fine_tuning_epochs=8,
+        epochs=12,
+        fine_tuning_epochs=20,
         learning_rate=1e-3,
         fine_tuning_rate=5e-4,
         budgets=(0.5,),
