@@ -13,6 +13,7 @@ import pytest
 from conversion.checks.verify import check_fully_int8
 from conversion.convert import convert
 from hrnet_tf.api.quantization import quantize
+from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.faster_rcnn import decode_detections
 from hrnet_tf.models.detection.two_stage import stages_of
@@ -85,6 +86,7 @@ def test_invalid_specs(change: dict[str, Any], offending: str) -> None:
 @pytest.mark.slow
 @pytest.mark.journey
 def test_files_of_two_stages(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(2)  # whose network finds some forty objects in noise
     spec = faster_rcnn()
     model, rng = build_model(spec), np.random.default_rng(0)
     weights = model_weights(model)
@@ -95,11 +97,12 @@ def test_files_of_two_stages(tmp_path: Path) -> None:
     images = images.astype(np.float32)
     file = convert(model, tmp_path / "float32.tflite", format="float32", representative_data=images)
     assert max(parity.max_error / max(parity.largest, 1) for parity in file.conversion.parities) < 1e-4
-    expected, objects = decode_detections(model.predict_on_batch(images[:1]), spec.input_size), None
+    expected = decode_detections(model.predict_on_batch(images[:1]), spec.input_size)
     objects = Detector(TFLiteModel(file.path)).detect(pictures[0])
     count = int(expected.counts[0])
     assert len(objects) == count > 5
-    np.testing.assert_allclose(objects.boxes, expected.boxes[0, :count], atol=5e-3)
+    converted, built = (boxes[np.lexsort(np.round(boxes).T)] for boxes in (objects.boxes, expected.boxes[0, :count]))
+    np.testing.assert_allclose(converted, built, atol=5e-3)  # objects of almost equal scores may change places
     for network in (model, quantize(model, images)):
         integer = convert(network, tmp_path / "int8.tflite", representative_data=images)
         for path in integer.conversion.paths[:2]:
