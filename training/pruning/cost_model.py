@@ -151,7 +151,8 @@ def latency_cost_model(spec: HRNetSpec, *profiles: ProfileResult) -> CostModel:
     full = specs.index(spec.full())
     measured = [measured_convolutions(narrow, profiled) for narrow, profiled in zip(specs, profiles, strict=True)]
     attributed = math.fsum(convolution.ms + convolution.beside_ms for convolution in measured[full].values())
-    return CostModel(MILLISECONDS, profiles[full].measured_ms - attributed, ConvolutionLatency(measured[full], measured))
+    fixed = max(profiles[full].measured_ms - attributed, 0.0)  # below 0 by rounding alone
+    return CostModel(MILLISECONDS, fixed, ConvolutionLatency(measured[full], measured))
 
 
 def profiled_spec(spec: HRNetSpec, profiled: ProfileResult) -> HRNetSpec:
