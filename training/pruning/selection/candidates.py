@@ -2,8 +2,9 @@
 
 Importance of single units and channels misleads a selection: of all networks within a budget it finds one whose parts are
 individually cheap to lose, which may have no path from the lower branches left. So networks are measured: parts of the trained
-network are masked, BatchNorm takes the statistics of the batch, and nothing is trained. First random networks are measured, then,
-again and again, the network that is selected by the importance fitted so far. The best of these is the selection.
+network are masked, BatchNorm takes the statistics of the batch, and nothing is trained. First random networks are measured and
+the one that the given scores select, then, again and again, the one that the importance fitted so far selects. The best of the
+selected ones is pruned.
 
 The logarithm of the loss is taken to be a sum of Taylor scores of what is missing, each times a factor of its unit or width group
 (`training.ranking.masks`): with each missing part, the loss grows by a share.
@@ -35,7 +36,7 @@ logger = logging.getLogger(__name__)
 RANDOM_NETWORKS = 100
 MILDEST, SEVEREST = 0.3, 1.0  # largest share that a random network lacks
 SELECTED_NETWORKS = 12  # by one call of `best`
-NEIGHBORS = (1.15, 1.0, 0.87)  # limits of cost in turn, relative to the limit: what is near it teaches too
+NEIGHBORS = (1.0, 1.15, 0.87)  # limits of cost in turn, relative to the limit: what is near it teaches too
 STRENGTH = 0.05  # how strongly factors are drawn to that of their kind
 
 
@@ -67,7 +68,7 @@ class Candidates:
         self._growth: list[float] = []
 
     def best(self, selector: Selector, limit: Limit) -> Selection:
-        """Return the selected network within a limit whose loss is lowest.
+        """Return the network within a limit whose measured loss is lowest, among that of the given importance and fitted ones.
 
         Args:
             selector: Selects networks; its importance is replaced.
@@ -83,7 +84,7 @@ class Candidates:
             self._measure_random_networks()
         measured: list[Selection] = []
         for number in tracked(range(SELECTED_NETWORKS), "candidate networks", SELECTED_NETWORKS, show=self.progress):
-            fitted = dataclasses.replace(selector, importance=self.fitted())
+            fitted = dataclasses.replace(selector, importance=self.fitted() if number else self.importance)
             share = NEIGHBORS[number % len(NEIGHBORS)]
             try:
                 selection = fitted.select(dataclasses.replace(limit, cost=limit.cost * share))
