@@ -51,4 +51,4 @@ def without_info_lines() -> Iterator[None]:
             yield
     finally:
         if others := b"".join(line for line in lines if not line.startswith(INFO)):
-            os.write(2, others)
+            os.write(STDERR, others)
