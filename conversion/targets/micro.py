@@ -1,4 +1,4 @@
-"""Run a `.tflite` by the interpreter of TensorFlow Lite for Microcontrollers (TFLM), as a device without an operating system does.
+"""Run a `.tflite` by the interpreter of TensorFlow Lite for Microcontrollers (TFLM).
 
 TFLM (PyPI: tflite-micro) allocates every tensor in one block of memory, the arena, and reads the weights where the file is, in
 flash. Its kernels are the portable ones in C++; those of a device's maker (CMSIS-NN, ESP-NN) are not in the package, so that
@@ -7,6 +7,7 @@ nothing here tells a time. TFLM runs in another process: it crashes on some file
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import importlib.util
 import os
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,9 @@ from mobile_eval.files import read_bytes
 from mobile_eval.model.archive import check_is_tflite, check_not_compiled, is_described, read_description
 from mobile_eval.model.graph import Operator, TFLiteGraph
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import feed_random, invoke, make_interpreter
+from mobile_eval.runtime.interpreter import Interpreter, feed_random, invoke, make_interpreter
 
-NEEDS_MICRO = (
-    "running TFLite Micro needs the library tflite-micro, which has wheels for Linux x86_64 alone: `pip install 'hrnet-tf[micro]'`"
-)
+NEEDS_MICRO = "running TFLite Micro needs tflite-micro, which has wheels for Linux x86_64 alone: `pip install 'hrnet-tf[micro]'`"
 REFERENCE = Backend(reference=True)  # TFLite's kernels that round as those of TFLM do
 SPARE_BYTES = 2**24  # of the arena that the file runs in, beside all its tensors
 TIMEOUT_S = 600
@@ -61,9 +60,9 @@ class MicroResult:
     path: Path
     version: str
     operators: int
-    missing: dict[str, int] = field(default_factory=dict)
-    flash_bytes: int = 0
-    weight_bytes: int = 0
+    missing: dict[str, int]
+    flash_bytes: int
+    weight_bytes: int
     arena_bytes: int | None = None
     activation_bytes: int | None = None
     largest_difference: float | None = None
@@ -74,7 +73,8 @@ class MicroResult:
         return self.operators - sum(self.missing.values())
 
     def __str__(self) -> str:
-        lines = [f"{self.path.name}: TFLite Micro runs {self.supported} of {self.operators} operators (tflite-micro {self.version})"]
+        counts = f"{self.supported} of {self.operators} operators"
+        lines = [f"{self.path.name}: TFLite Micro runs {counts} (tflite-micro {self.version})"]
         lines += [f"  {count} {kind}: not supported" for kind, count in self.missing.items()]
         lines.append(f"  flash: {self.flash_bytes / 1e3:.1f} kB, of which constants {self.weight_bytes / 1e3:.1f} kB")
         if self.arena_bytes is not None and self.activation_bytes is not None:
@@ -115,11 +115,11 @@ def run_micro(path: Path | str) -> MicroResult:
     graph = TFLiteGraph(path)
     if importlib.util.find_spec("tflite_micro") is None:
         raise HRNetError(NEEDS_MICRO)
-    reference = make_interpreter(path, REFERENCE)
-    feed_random(reference)
     flatbuffer = data[: _flatbuffer_bytes(path, data)]
     constants = {tensor.index: tensor.size_bytes for op in graph.operators for tensor in op.inputs if tensor.constant}
-    facts = {"flash_bytes": len(flatbuffer), "weight_bytes": sum(constants.values())}
+    result = MicroResult(Path(path), _version(), len(graph.operators), {}, len(flatbuffer), sum(constants.values()))
+    reference = make_interpreter(path, REFERENCE)
+    feed_random(reference)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         inputs = {str(i): reference.get_tensor(entry["index"]) for i, entry in enumerate(reference.get_input_details())}
@@ -130,23 +130,21 @@ def run_micro(path: Path | str) -> MicroResult:
             if not missing:
                 reason = failure_reason(process.stdout + process.stderr, process.returncode, ERROR_PATTERN)
                 raise HRNetError(f"TFLite Micro cannot run {path}: {reason}")
-            return MicroResult(Path(path), _version(), len(graph.operators), missing, **facts)
+            return dataclasses.replace(result, missing=missing)
         invoke(reference, path)
-        difference = 0.0
-        with np.load(folder / "outputs.npz", allow_pickle=False) as outputs:
-            for i, entry in enumerate(reference.get_output_details()):
-                expected = np.asarray(reference.get_tensor(entry["index"]), np.float64)
-                difference = max(difference, float(np.abs(outputs[str(i)] - expected).max()))
+        difference = _largest_difference(reference, folder / "outputs.npz")
     total, activations = (_allocated(process.stderr, part) for part in ("total", "head"))
-    return MicroResult(
-        Path(path),
-        _version(),
-        len(graph.operators),
-        **facts,
-        arena_bytes=total,
-        activation_bytes=activations,
-        largest_difference=difference,
-    )
+    return dataclasses.replace(result, arena_bytes=total, activation_bytes=activations, largest_difference=difference)
+
+
+def _largest_difference(reference: Interpreter, path: Path) -> float:
+    """The largest difference of the outputs in the file at `path` from those of an interpreter that has run."""
+    with np.load(path, allow_pickle=False) as outputs:
+        pairs = [
+            (np.asarray(outputs[str(i)], np.float64), np.asarray(reference.get_tensor(entry["index"]), np.float64))
+            for i, entry in enumerate(reference.get_output_details())
+        ]
+    return max(float(np.abs(actual - expected).max()) for actual, expected in pairs)
 
 
 def _flatbuffer_bytes(path: Path | str, data: bytes) -> int:

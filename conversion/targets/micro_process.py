@@ -27,4 +27,3 @@ def main() -> None:
     outputs = {str(index): interpreter.get_output(index) for index in range(len(graph.outputs))}
     np.savez(folder / "outputs.npz", **outputs)
     interpreter.print_allocations()
-
