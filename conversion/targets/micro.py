@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from conversion.targets.compiler import failure_reason, run_compiler
+from conversion.targets.micro_process import INPUT, OUTPUT
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 from mobile_eval.model.archive import check_is_tflite, check_not_compiled, is_described, read_description
@@ -122,8 +123,8 @@ def run_micro(path: Path | str) -> MicroResult:
     feed_random(reference)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        inputs = {str(i): reference.get_tensor(entry["index"]) for i, entry in enumerate(reference.get_input_details())}
-        np.savez(folder / "inputs.npz", **inputs)
+        for position, entry in enumerate(reference.get_input_details()):
+            np.save(folder / INPUT.format(position), reference.get_tensor(entry["index"]))
         process = _run(folder, flatbuffer, _generous_arena(graph, len(flatbuffer)))
         if process.returncode:
             missing = _missing_operators(graph, folder)
@@ -132,19 +133,18 @@ def run_micro(path: Path | str) -> MicroResult:
                 raise HRNetError(f"TFLite Micro cannot run {path}: {reason}")
             return dataclasses.replace(result, missing=missing)
         invoke(reference, path)
-        difference = _largest_difference(reference, folder / "outputs.npz")
+        difference = _largest_difference(reference, folder)
     total, activations = (_allocated(process.stderr, part) for part in ("total", "head"))
     return dataclasses.replace(result, arena_bytes=total, activation_bytes=activations, largest_difference=difference)
 
 
-def _largest_difference(reference: Interpreter, path: Path) -> float:
-    """The largest difference of the outputs in the file at `path` from those of an interpreter that has run."""
-    with np.load(path, allow_pickle=False) as outputs:
-        pairs = [
-            (np.asarray(outputs[str(i)], np.float64), np.asarray(reference.get_tensor(entry["index"]), np.float64))
-            for i, entry in enumerate(reference.get_output_details())
-        ]
-    return max(float(np.abs(actual - expected).max()) for actual, expected in pairs)
+def _largest_difference(reference: Interpreter, folder: Path) -> float:
+    """The largest difference of the outputs in `folder` from those of an interpreter that has run."""
+    largest = 0.0
+    for position, entry in enumerate(reference.get_output_details()):
+        actual = np.load(folder / OUTPUT.format(position), allow_pickle=False).astype(np.float64)
+        largest = max(largest, float(np.abs(actual - reference.get_tensor(entry["index"])).max()))
+    return largest
 
 
 def _flatbuffer_bytes(path: Path | str, data: bytes) -> int:
@@ -171,7 +171,8 @@ def _run(folder: Path, flatbuffer: bytes, arena_bytes: int) -> subprocess.Comple
 
 def _missing_operators(graph: TFLiteGraph, folder: Path) -> dict[str, int]:
     """Number of the operators that TFLM cannot prepare alone, by kind and data type."""
-    (folder / "inputs.npz").unlink()  # prepared, not run
+    for path in folder.glob(INPUT.format("*")):
+        path.unlink()  # operators are prepared, not run
     counts: Counter[str] = Counter()
     runs: dict[tuple[str, str], bool] = {}
     for operator in graph.operators:
