@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-INPUT, OUTPUT = "input{}.npy", "output{}.npy"
+from conversion.targets.exchange import OUTPUT, read_inputs
 
 
 def main() -> None:
@@ -19,11 +19,11 @@ def main() -> None:
 
     folder, arena_bytes = Path(sys.argv[1]), int(sys.argv[2])
     interpreter = runtime.Interpreter.from_file(str(folder / "model.tflite"), arena_size=arena_bytes)
-    inputs = {int(path.stem.removeprefix("input")): path for path in folder.glob(INPUT.format("*"))}
+    inputs = read_inputs(folder)
     if not inputs:
         return
-    for position, path in inputs.items():
-        interpreter.set_input(np.load(path, allow_pickle=False), position)
+    for position, values in inputs.items():
+        interpreter.set_input(values, position)
     interpreter.invoke()
     graph = runtime.convert_bytearray_to_object((folder / "model.tflite").read_bytes()).subgraphs[0]
     for position in range(len(graph.outputs)):
