@@ -225,3 +225,23 @@ def snapdragon(
     typer.echo("compiled here, not run: what it takes on the phone is not known")
     if json:
         write_json(json, {"compiled": [{**dataclasses.asdict(result), "path": str(result.path)} for result in results]})
+
+
+@targets.command()
+def micro(
+    model: Annotated[Path, typer.Argument(metavar="M.tflite", help="An int8 file.", show_default=False)],
+    json: Annotated[Path | None, typer.Option(help="JSON file for operators and memory.", show_default=False)] = None,
+) -> None:
+    """Run by TensorFlow Lite for Microcontrollers: operators, flash, memory, and equality with TFLite's reference kernels.
+
+    Example: [bold]hrnet target micro pose-micro-int8.tflite[/bold]
+    """
+    from conversion.targets.micro import run_micro
+    from mobile_eval.files import write_json
+    from mobile_eval.model.archive import files_of
+
+    results = [run_micro(path) for path in files_of(model)]
+    for result in results:
+        typer.echo(result)
+    if json:
+        write_json(json, {"files": [{**dataclasses.asdict(result), "path": str(result.path)} for result in results]})
