@@ -50,6 +50,7 @@ SNAPDRAGON = [  # Qualcomm's compiler for the NPUs of Snapdragons, under a licen
 ]
 # TensorFlow Lite for Microcontrollers, whose versions are all named as development versions.
 MICRO = ["tflite-micro>=0.dev20250101; sys_platform == 'linux' and platform_machine == 'x86_64'"]
+OPENVINO = ["openvino>=2024.4"]  # reads .tflite files, int8 too
 TORCH = ["torch>=2.2"]  # reads .pth checkpoints
 TFDS = ["tensorflow-datasets>=4.9"]  # data sets by name, for `hrnet data import tfds`
 SLURM = ["submitit>=1.5"]  # `hrnet study --executor slurm`
@@ -112,6 +113,7 @@ setup(
         "ethosu": ETHOSU,
         "snapdragon": SNAPDRAGON,
         "micro": MICRO,
+        "openvino": OPENVINO,
         "tfds": TFDS,
         "pandas": PANDAS,
         "slurm": SLURM,

@@ -10,33 +10,23 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import importlib.util
-import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from conversion.targets.compiler import failure_reason, run_compiler
+from conversion.targets.compiler import MissingToolError, failure_reason
+from conversion.targets.exchange import INPUT, agreement, largest_difference, run_module, run_reference
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 from mobile_eval.model.archive import check_is_tflite, check_not_compiled, is_described, read_description
 from mobile_eval.model.graph import Operator, TFLiteGraph
-from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import Interpreter, feed_random, invoke, make_interpreter
 
 NEEDS_MICRO = "running TFLite Micro needs tflite-micro, which has wheels for Linux x86_64 alone: `pip install 'hrnet-tf[micro]'`"
-REFERENCE = Backend(reference=True)  # TFLite's kernels that round as those of TFLM do
 SPARE_BYTES = 2**24  # of the arena that the file runs in, beside all its tensors
-TIMEOUT_S = 600
-# Modules in the user's folder must not hide those of the standard library.
-PROGRAM = (
-    "import sys; sys.path = [entry for entry in sys.path if entry]; from conversion.targets.micro_process import main; main()"
-)
+MODULE = "conversion.targets.micro_process"
 ALLOCATED = r"Arena allocation {part} (\d+) bytes"  # printed by TFLM
 ERROR_PATTERN = r"(?i)didn't find op|not supported|unsupported|fail|error"
 
@@ -84,12 +74,8 @@ class MicroResult:
                 f"{rest / 1e3:.1f} kB are less on a 32-bit processor"
             )
         if self.largest_difference is not None:
-            lines.append(f"  outputs: {_agreement(self.largest_difference)} TFLite's reference kernels on random input")
+            lines.append(f"  {agreement(self.largest_difference)}")
         return "\n".join(lines)
-
-
-def _agreement(difference: float) -> str:
-    return f"at most {difference:g} apart from" if difference else "equal to those of"
 
 
 def run_micro(path: Path | str) -> MicroResult:
@@ -99,7 +85,8 @@ def run_micro(path: Path | str) -> MicroResult:
         path: The file. int8 is what microcontrollers compute in; float32 runs too where TFLM has the kernels.
 
     Raises:
-        HRNetError: tflite-micro is not installed, the file is damaged or was compiled for an accelerator, or TFLM fails on it
+        MissingToolError: tflite-micro is not installed.
+        HRNetError: The file is damaged or was compiled for an accelerator, or TFLM fails on it
             for another reason than an operator that it lacks.
 
     Example:
@@ -114,16 +101,13 @@ def run_micro(path: Path | str) -> MicroResult:
     check_not_compiled(path)
     graph = TFLiteGraph(path)
     if importlib.util.find_spec("tflite_micro") is None:
-        raise HRNetError(NEEDS_MICRO)
+        raise MissingToolError(NEEDS_MICRO)
     flatbuffer = data[: _flatbuffer_bytes(path, data)]
     constants = {tensor.index: tensor.size_bytes for op in graph.operators for tensor in op.inputs if tensor.constant}
     result = MicroResult(Path(path), _version(), len(graph.operators), {}, len(flatbuffer), sum(constants.values()))
-    reference = make_interpreter(path, REFERENCE)
-    feed_random(reference)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        inputs = {str(i): reference.get_tensor(entry["index"]) for i, entry in enumerate(reference.get_input_details())}
-        np.savez(folder / "inputs.npz", **inputs)
+        reference = run_reference(path, folder)
         process = _run(folder, flatbuffer, _generous_arena(graph, len(flatbuffer)))
         if process.returncode:
             missing = _missing_operators(graph, folder)
@@ -131,20 +115,9 @@ def run_micro(path: Path | str) -> MicroResult:
                 reason = failure_reason(process.stdout + process.stderr, process.returncode, ERROR_PATTERN)
                 raise HRNetError(f"TFLite Micro cannot run {path}: {reason}")
             return dataclasses.replace(result, missing=missing)
-        invoke(reference, path)
-        difference = _largest_difference(reference, folder / "outputs.npz")
+        difference = largest_difference(reference, folder)
     total, activations = (_allocated(process.stderr, part) for part in ("total", "head"))
     return dataclasses.replace(result, arena_bytes=total, activation_bytes=activations, largest_difference=difference)
-
-
-def _largest_difference(reference: Interpreter, path: Path) -> float:
-    """The largest difference of the outputs in the file at `path` from those of an interpreter that has run."""
-    with np.load(path, allow_pickle=False) as outputs:
-        pairs = [
-            (np.asarray(outputs[str(i)], np.float64), np.asarray(reference.get_tensor(entry["index"]), np.float64))
-            for i, entry in enumerate(reference.get_output_details())
-        ]
-    return max(float(np.abs(actual - expected).max()) for actual, expected in pairs)
 
 
 def _flatbuffer_bytes(path: Path | str, data: bytes) -> int:
@@ -163,15 +136,13 @@ def _run(folder: Path, flatbuffer: bytes, arena_bytes: int) -> subprocess.Comple
     """Run a model in another process, on the inputs that lie in `folder`, which gets the outputs."""
     model = folder / "model.tflite"
     model.write_bytes(flatbuffer)
-    package_parent = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (package_parent, os.environ.get("PYTHONPATH"))))}
-    command = [sys.executable, "-c", PROGRAM, str(folder), str(arena_bytes)]
-    return run_compiler(command, "TFLite Micro", model, TIMEOUT_S, environment)
+    return run_module(MODULE, (folder, arena_bytes), "TFLite Micro", model)
 
 
 def _missing_operators(graph: TFLiteGraph, folder: Path) -> dict[str, int]:
     """Number of the operators that TFLM cannot prepare alone, by kind and data type."""
-    (folder / "inputs.npz").unlink()  # prepared, not run
+    for path in folder.glob(INPUT.format("*")):
+        path.unlink()  # operators are prepared, not run
     counts: Counter[str] = Counter()
     runs: dict[tuple[str, str], bool] = {}
     for operator in graph.operators:

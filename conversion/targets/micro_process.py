@@ -1,6 +1,6 @@
 """The program of the process that `micro` starts: run a model by TFLM, or only prepare it if there are no inputs.
 
-Its folder has `model.tflite` and `inputs.npz`, and gets `outputs.npz`. TFLM prints what it allocated.
+Its folder has `model.tflite` and its inputs by position, and gets the outputs. TFLM prints what it allocated.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from conversion.targets.exchange import OUTPUT, read_inputs
+
 
 def main() -> None:
     """Run the model in the folder and in an arena of the size that the command line names."""
@@ -17,13 +19,13 @@ def main() -> None:
 
     folder, arena_bytes = Path(sys.argv[1]), int(sys.argv[2])
     interpreter = runtime.Interpreter.from_file(str(folder / "model.tflite"), arena_size=arena_bytes)
-    if not (folder / "inputs.npz").exists():
+    inputs = read_inputs(folder)
+    if not inputs:
         return
-    with np.load(folder / "inputs.npz", allow_pickle=False) as inputs:
-        for index in inputs.files:
-            interpreter.set_input(inputs[index], int(index))
+    for position, values in inputs.items():
+        interpreter.set_input(values, position)
     interpreter.invoke()
     graph = runtime.convert_bytearray_to_object((folder / "model.tflite").read_bytes()).subgraphs[0]
-    outputs = {str(index): interpreter.get_output(index) for index in range(len(graph.outputs))}
-    np.savez(folder / "outputs.npz", **outputs)
+    for position in range(len(graph.outputs)):
+        np.save(folder / OUTPUT.format(position), interpreter.get_output(position))
     interpreter.print_allocations()
