@@ -115,12 +115,12 @@ class Study:
             HRNetError: There is no such preset, or data are missing.
         """
         size = options.size()
-        given = StudyData.of(options)
-        if given is None and size.synthetic_images is None:
+        users = StudyData.of(options)
+        if users is None and size.synthetic_images is None:
             raise HRNetError(f"`preset` {options.preset} needs data: give {StudyData.needed(options)}")
-        if given:
+        if users:
             size = replace(size, synthetic_images=None)
-        data = given or StudyData.synthetic(output / "people")
+        data = users or StudyData.synthetic(output / "people")
         source = data
         if options.hold_out:
             data = data.split_into(output / "split")
