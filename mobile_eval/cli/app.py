@@ -14,6 +14,7 @@ from mobile_eval.cli.declared import with_options, with_options_by_task
 from mobile_eval.cli.evaluate import evaluate, task_of_file
 from mobile_eval.cli.help import Commands
 from mobile_eval.cli.options import MODES, Limit, MaxPixels, MinScore, Model, RuntimeOptions, Threads
+from mobile_eval.cli.web import web
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.registry import TASKS
@@ -271,7 +272,7 @@ def links(
     typer.echo(f"page: {output / 'index.html'}")
 
 
-COMMANDS = (evaluate, benchmark, profile, compare, predict, vectors, links)
+COMMANDS = (evaluate, benchmark, profile, compare, predict, vectors, web, links)
 for command in COMMANDS:
     app.command()(command)
 
