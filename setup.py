@@ -48,6 +48,9 @@ ETHOSU = ["ethos-u-vela>=4"]  # Arm's compiler for its NPUs
 SNAPDRAGON = [  # Qualcomm's compiler for the NPUs of Snapdragons, under a licence of Qualcomm
     "onnxruntime-qnn>=2.7; sys_platform == 'linux' and platform_machine == 'x86_64'"
 ]
+# TensorFlow Lite for Microcontrollers, whose versions are all named as development versions.
+MICRO = ["tflite-micro>=0.dev20250101; sys_platform == 'linux' and platform_machine == 'x86_64'"]
+OPENVINO = ["openvino>=2024.4"]  # reads .tflite files, int8 too
 TORCH = ["torch>=2.2"]  # reads .pth checkpoints
 TFDS = ["tensorflow-datasets>=4.9"]  # data sets by name, for `hrnet data import tfds`
 SLURM = ["submitit>=1.5"]  # `hrnet study --executor slurm`
@@ -109,6 +112,8 @@ setup(
         "torch": TORCH,
         "ethosu": ETHOSU,
         "snapdragon": SNAPDRAGON,
+        "micro": MICRO,
+        "openvino": OPENVINO,
         "tfds": TFDS,
         "pandas": PANDAS,
         "slurm": SLURM,

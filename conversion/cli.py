@@ -133,6 +133,43 @@ def restore(
     typer.echo(f"run: {run.path}")
 
 
+@app.command("targets", rich_help_panel="Convert")
+def every_target(
+    context: typer.Context,
+    model: Annotated[Path, typer.Argument(metavar="M.tflite", help="Any .tflite file.", show_default=False)],
+    threads: Annotated[int, typer.Option(min=1, help="Number of threads for latencies on this machine.")] = 1,
+    python: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Python of another environment that runs the file too, such as one with tflite-runtime, or FOLDER/python of "
+            "tools/arm_userland.sh; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    qairt: Annotated[Path | None, typer.Option(help="Folder of an installed QAIRT, for Snapdragon.", show_default=False)] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON file for the table.", show_default=False)] = None,
+) -> None:
+    """Show in a table which targets take a file, how that is known, and its size and cost there.
+
+    Targets: CPUs by XNNPACK, tflite-runtime and OpenVINO, GPU, Edge TPU, Ethos-U, Snapdragon, TFLite Micro and browsers.
+
+    Example: [bold]hrnet targets pruned-int8.tflite --json targets.json[/bold]
+    """
+    from rich.console import Console
+
+    from conversion.targets.attempts import TargetTrials
+    from mobile_eval.cli.running import spelled
+    from mobile_eval.files import check_output_file, write_json
+
+    check_output_file(json)
+    trials = TargetTrials(model, threads=threads, pythons=python or (), qairt=qairt)
+    with Console(stderr=True).status("targets") as status:
+        table = trials.table(lambda target: status.update(f"trying {target}"))
+    typer.echo(spelled(str(table), context))
+    if json:
+        write_json(json, table.to_json())
+
+
 @targets.command()
 def edgetpu(
     model: Int8Model,
@@ -225,3 +262,23 @@ def snapdragon(
     typer.echo("compiled here, not run: what it takes on the phone is not known")
     if json:
         write_json(json, {"compiled": [{**dataclasses.asdict(result), "path": str(result.path)} for result in results]})
+
+
+@targets.command()
+def micro(
+    model: Annotated[Path, typer.Argument(metavar="M.tflite", help="An int8 file.", show_default=False)],
+    json: Annotated[Path | None, typer.Option(help="JSON file for operators and memory.", show_default=False)] = None,
+) -> None:
+    """Run by TensorFlow Lite for Microcontrollers: operators, flash, memory, and equality with TFLite's reference kernels.
+
+    Example: [bold]hrnet target micro pose-micro-int8.tflite[/bold]
+    """
+    from conversion.targets.micro import run_micro
+    from mobile_eval.files import write_json
+    from mobile_eval.model.archive import files_of
+
+    results = [run_micro(path) for path in files_of(model)]
+    for result in results:
+        typer.echo(result)
+    if json:
+        write_json(json, {"files": [{**dataclasses.asdict(result), "path": str(result.path)} for result in results]})

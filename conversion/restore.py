@@ -20,10 +20,10 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel, Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.inference import Inference
-from hrnet_tf.models.layers import epsilon_of
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.architectures import network_from_json
+from hrnet_tf.spec.baselines.layers import epsilon_of
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import PYRAMID, HRNetSpec
 from mobile_eval.datasets.base import TaskDataset

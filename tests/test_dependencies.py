@@ -21,7 +21,7 @@ EXTRAS = {
     "mobile_eval": {"device", "tflite-runtime", "pandas"},
     "hrnet_tf": {"train", "keras3", "torch", "slurm"},
     "training": {"train", "detection", "tfds"},
-    "conversion": {"train", "ethosu", "snapdragon"},
+    "conversion": {"train", "ethosu", "snapdragon", "micro", "openvino"},
 }
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "google": "protobuf", "yaml": "pyyaml"}
 # Imports of training that need TensorFlow.

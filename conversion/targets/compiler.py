@@ -12,6 +12,10 @@ from mobile_eval.files import write_bytes
 from mobile_eval.model.archive import embed_description, is_described, read_description
 
 
+class MissingToolError(HRNetError):
+    """A compiler or library is not installed; the message says how to install it."""
+
+
 def run_compiler(
     command: Sequence[str], name: str, path: Path | str, timeout_s: float, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:

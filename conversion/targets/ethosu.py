@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from conversion.targets.compiler import failure_reason, run_compiler, save_compiled
+from conversion.targets.compiler import MissingToolError, failure_reason, run_compiler, save_compiled
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 from mobile_eval.model.archive import check_is_tflite, check_not_compiled
@@ -96,7 +96,7 @@ def compile_for_ethosu(path: Path | str, output: Path | str, accelerator: str = 
     check_not_compiled(path)
     TFLiteGraph(path)  # raises HRNetError for a damaged file; Vela would fail with a traceback
     if importlib.util.find_spec("ethosu") is None:
-        raise HRNetError(NEEDS_VELA)
+        raise MissingToolError(NEEDS_VELA)
     with tempfile.TemporaryDirectory() as folder:
         options = ["--accelerator-config", accelerator, "--output-dir", folder, "--verbose-performance"]
         command = [sys.executable, "-c", RUN_VELA, str(path), *options]

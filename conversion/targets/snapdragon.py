@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from conversion.targets.compiler import failure_reason, run_compiler, save_compiled
+from conversion.targets.compiler import MissingToolError, failure_reason, run_compiler, save_compiled
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 from mobile_eval.model.archive import DISPATCH_OPERATOR, check_is_tflite, check_not_compiled
@@ -126,7 +126,7 @@ def _find_compiler() -> tuple[Path, Path]:
     for folder in folders:
         if (folder / COMPILER).is_file() and (folder / PLUGIN).is_dir() and sys.platform == "linux":
             return folder / COMPILER, folder
-    raise HRNetError(NEEDS_LITERT)
+    raise MissingToolError(NEEDS_LITERT)
 
 
 def _find_libraries(qairt: Path | str | None) -> Path:
@@ -140,7 +140,7 @@ def _find_libraries(qairt: Path | str | None) -> Path:
     for folder in (location.submodule_search_locations or ()) if location else ():
         if (Path(folder) / NEEDED).is_file():
             return Path(folder)
-    raise HRNetError(NEEDS_QAIRT)
+    raise MissingToolError(NEEDS_QAIRT)
 
 
 def _stand_in(libraries: Path, folder: Path) -> Path:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from hrnet_tf.backend.graph import LayerCall
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasLayer, Tensor, Weights
-from hrnet_tf.models.layers import DECONVOLUTION, NORM_SUFFIX, epsilon_of
+from hrnet_tf.models.layers import DECONVOLUTION, NORM_SUFFIX
+from hrnet_tf.spec.baselines.layers import epsilon_of
 from mobile_eval.errors import HRNetError
 
 NORM_PARTS = ("gamma", "beta", "moving_mean", "moving_variance")

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Tensor
-from hrnet_tf.models.layers import UnitWrapper, Upsampling, add_all, conv_unit
+from hrnet_tf.models.keras_layers import KerasLayers
+from hrnet_tf.models.layers import UnitWrapper, Upsampling, add_all
 from hrnet_tf.spec.units import FusionLink
 
 
@@ -60,11 +61,12 @@ def exchange_unit(
 def _apply_link(x: Tensor, link: FusionLink, widths: tuple[int, ...], *, folded: bool) -> Tensor:
     """The convolutions of a link: to the target's channels and, if that is lower, to its resolution."""
     *inner, channels = widths
+    layers = KerasLayers(folded=folded)
     if link.source > link.target:
-        return conv_unit(x, channels, 1, name=link.name, relu=False, folded=folded)
+        return layers.conv(x, channels, 1, link.name, relu=False)
     for index, width in enumerate(inner, 1):
-        x = conv_unit(x, width, 3, name=link.name, index=index, stride=2, folded=folded)
-    return conv_unit(x, channels, 3, name=link.name, index=len(widths), stride=2, relu=False, folded=folded)
+        x = layers.conv(x, width, 3, link.name, index=index, stride=2)
+    return layers.conv(x, channels, 3, link.name, index=len(widths), stride=2, relu=False)
 
 
 def _upsampled_links(maps: Mapping[FusionLink, Tensor], interpolation: str) -> list[Tensor]:

@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel, Tensor
-from hrnet_tf.models.baselines.keras_layers import KerasLayers
 from hrnet_tf.models.baselines.resampling import Resize
-from hrnet_tf.models.layers import Upsampling, add_all, conv_unit, output_conv, output_dense
+from hrnet_tf.models.keras_layers import KerasLayers
+from hrnet_tf.models.layers import Upsampling, add_all, output_conv, output_dense
 from hrnet_tf.models.trunk import spec_of
 from hrnet_tf.spec.baselines.blocks import BlockOptions, bottleneck_block, bottleneck_widths
 from hrnet_tf.spec.baselines.faster_rcnn import PYRAMID_CHANNELS
@@ -44,22 +44,22 @@ def dense_head(branches: Branches, spec: HRNetSpec, output_layer: str, *, folded
     Returns:
         Maps at stride 4, (N, H/4, W/4, classes).
     """
-    maps = conv_unit(_gather(branches), spec.head_channels, 1, name="head_mix", bias=True, folded=folded)
+    maps = KerasLayers(folded=folded).conv(_gather(branches), spec.head_channels, 1, "head_mix", bias=True)
     return output_conv(maps, spec.classes, output_layer)
 
 
 def classification_head(branches: Branches, spec: HRNetSpec, *, folded: bool = False) -> Tensor:
     """HRNet-W-C: each branch widened by a bottleneck, summed downwards, and pooled, to logits (N, classes)."""
-    width, total = spec.head_channels, None
+    layers, width, total = KerasLayers(folded=folded), spec.head_channels, None
     for branch in sorted(branches):
         widths, name = bottleneck_widths(width * 2**branch), f"head_widen{branch}"
         options = BlockOptions(project=spec.full_channels(branch) != widths[2])
-        wide = bottleneck_block(KerasLayers(folded=folded), branches[branch], widths, name, options)
+        wide = bottleneck_block(layers, branches[branch], widths, name, options)
         if total is not None:
-            total = conv_unit(total, wide.shape[-1], 3, name=f"head_down{branch}", stride=2, bias=True, folded=folded)
+            total = layers.conv(total, wide.shape[-1], 3, f"head_down{branch}", stride=2, bias=True)
             wide = add_all([wide, total], name=f"head_sum{branch}")
         total = wide
-    total = conv_unit(total, CLASSIFICATION_FEATURES * width, 1, name="head_features", bias=True, folded=folded)
+    total = layers.conv(total, CLASSIFICATION_FEATURES * width, 1, "head_features", bias=True)
     pooled = keras.layers.GlobalAveragePooling2D(name="head_pool")(total)
     return output_dense(pooled, spec.classes, LOGITS_LAYER)
 

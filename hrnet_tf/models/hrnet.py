@@ -7,7 +7,6 @@ from functools import partial
 from hrnet_tf.backend.choice import check_tensorflow
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel, Tensor
-from hrnet_tf.models.baselines.keras_layers import KerasLayers
 from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.fusion import exchange_unit
 from hrnet_tf.models.heads import (
@@ -19,7 +18,8 @@ from hrnet_tf.models.heads import (
     feature_pyramid,
     heatmap_head,
 )
-from hrnet_tf.models.layers import StemPadding, UnitWrapper, conv_unit
+from hrnet_tf.models.keras_layers import KerasLayers
+from hrnet_tf.models.layers import UnitWrapper
 from hrnet_tf.spec.architectures import network_to_json
 from hrnet_tf.spec.baselines.blocks import BlockOptions, basic_block, bottleneck_block
 from hrnet_tf.spec.detection import detection_widths
@@ -74,9 +74,9 @@ def _build_head(image: Tensor, branches: Branches, spec: HRNetSpec, *, folded: b
 
 def build_trunk(image: Tensor, spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | None = None) -> dict[int, Tensor]:
     """Build the stem and all stages; return the feature maps of each output branch for images (N, H, W, 3)."""
-    padding = StemPadding(1, network_to_json(spec))
-    x = conv_unit(image, spec.width_of(STEM1), 3, name="stem", index=1, stride=2, folded=folded, padding=padding)
-    x = conv_unit(x, spec.width_of(stem_stream(spec)), 3, name="stem", index=2, stride=2, folded=folded)
+    layers = KerasLayers(network_to_json(spec), folded=folded)
+    x = layers.conv(image, spec.width_of(STEM1), 3, "stem", index=1, stride=2)
+    x = layers.conv(x, spec.width_of(stem_stream(spec)), 3, "stem", index=2, stride=2)
     x = _build_stage1(x, spec, folded=folded, gate=gate)
     branches: dict[int, Tensor] = {0: x}
     for stage in range(FIRST_STAGE, spec.last_stage + 1):
@@ -104,14 +104,12 @@ def _inner_widths(spec: HRNetSpec, block: ResidualBlock, convolutions: int) -> t
 def _build_transition(branches: Branches, stage: int, spec: HRNetSpec, *, folded: bool) -> dict[int, Tensor]:
     """Start the new branch of `stage` from the lowest resolution before it; after stage 1, also bring branch 0 to its width."""
     name = f"transition{stage - 1}"
-    started = dict(branches)
+    layers, started = KerasLayers(folded=folded), dict(branches)
     newest = stage - 1
     if BranchModule(stage, 0, newest) in spec.liveness().branches:
-        started[newest] = conv_unit(
-            branches[newest - 1], spec.channels(newest), 3, name=f"{name}_branch{newest}", stride=2, folded=folded
-        )
+        started[newest] = layers.conv(branches[newest - 1], spec.channels(newest), 3, f"{name}_branch{newest}", stride=2)
     if stage == FIRST_STAGE and spec.has_first_transition:
-        started[0] = conv_unit(branches[0], spec.channels(0), 3, name=f"{name}_branch0", folded=folded)
+        started[0] = layers.conv(branches[0], spec.channels(0), 3, f"{name}_branch0")
     return started
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from hrnet_tf.backend.keras_module import BACKEND, keras, ops, tf
 from hrnet_tf.backend.resizing import resize
 from hrnet_tf.backend.types import KerasDType, KerasLayer, Shape, Tensor
-from hrnet_tf.spec.baselines.segmentation.xception import XCEPTION
+from hrnet_tf.spec.baselines.layers import ConvUnit, epsilon_of
 from hrnet_tf.spec.units import Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import JsonObject
@@ -19,7 +19,7 @@ from mobile_eval.typed import JsonObject
 DECONVOLUTION = "deconvolution"  # prefix of the names of transposed convolutions, whose kernels are (h, w, out, in)
 NORM_SUFFIX = "_norm"  # of the names of BatchNorm layers that follow no convolution
 OUTPUT_DTYPE = "float32"  # also with a mixed precision policy: losses in float16 overflow
-EPSILON, TENSORFLOW_EPSILON, MOMENTUM = 1e-5, 1e-3, 0.9  # of BatchNorm; PyTorch's momentum is the complement, 0.1
+MOMENTUM = 0.9  # of BatchNorm; PyTorch's is the complement, 0.1
 
 
 class UnitWrapper(Protocol):
@@ -135,77 +135,40 @@ def batch_normalization(name: str, dtype: KerasDType = None) -> KerasLayer:
     return UnbiasedBatchNormalization(epsilon=epsilon_of(name), momentum=MOMENTUM, **synchronized, dtype=dtype, name=name)
 
 
-def epsilon_of(name: str) -> float:
-    """Return the epsilon of the BatchNorm layer of that name."""
-    return TENSORFLOW_EPSILON if name.startswith(XCEPTION) else EPSILON
-
-
 def _replicas() -> int:
     return int(tf.distribute.get_strategy().num_replicas_in_sync) if BACKEND == "tensorflow" else 1
 
 
-def conv_unit(
-    x: Tensor,
-    channels: int,
-    kernel: int,
-    *,
-    name: str,
-    index: int = 1,
-    stride: int = 1,
-    dilation: int = 1,
-    groups: int = 1,
-    bias: bool = False,
-    norm: bool = True,
-    relu: bool = True,
-    folded: bool = False,
-    padding: KerasLayer | None = None,
-    dtype: KerasDType = None,
-) -> Tensor:
-    """Build a convolution, BatchNorm and ReLU, padded as PyTorch pads.
+def convolution(unit: ConvUnit, *, padding: str, use_bias: bool, activation: str | None, dtype: KerasDType = None) -> KerasLayer:
+    """Return the convolution of a unit, depthwise if that names no number of channels.
 
     Args:
-        x: Feature maps (N, H, W, C).
-        channels: Number of output channels.
-        kernel: Size of the kernel.
-        name: Prefix of the names of the layers: `{name}_conv{index}`, `{name}_bn{index}`, `{name}_relu{index}`.
-        index: Suffix of these names.
-        stride: Stride of the convolution.
-        dilation: Its dilation.
-        groups: Its number of groups.
-        bias: Whether the convolution has a bias besides BatchNorm's.
-        norm: Whether BatchNorm follows.
-        relu: Whether a ReLU follows.
-        folded: Whether to build the convolution that results from folding BatchNorm: with a bias and the ReLU as activation.
-        padding: The layer that pads the input of a strided convolution; None for zeros.
-        dtype: Policy of the layers; None for the global one.
-
-    Returns:
-        Feature maps (N, H / stride, W / stride, channels).
+        unit: The unit.
+        padding: "valid" or "same".
+        use_bias: Whether it has a bias: its own, or BatchNorm's folded into it.
+        activation: "relu" if it has the ReLU of the unit inside; else None.
+        dtype: Policy of the layer; None for the global one.
     """
-    pad = stride > 1 and kernel > 1  # "same" pads an even size only at the bottom and right
-    if pad:
-        x = (padding or keras.layers.ZeroPadding2D(dilation * (kernel // 2), name=f"{name}_pad{index}"))(x)
-    fused = folded or not norm
-    x = keras.layers.Conv2D(
-        channels,
-        kernel,
-        stride,
-        "valid" if pad else "same",
-        dilation_rate=dilation,
-        groups=groups,
-        use_bias=bias or (folded and norm),
-        activation="relu" if fused and relu else None,
-        kernel_initializer=KaimingNormal(),
-        dtype=dtype,
-        name=f"{name}_conv{index}",
-    )(x)
-    return x if fused else _normalized(x, name, index, relu=relu, dtype=dtype)
+    options = {
+        "kernel_size": unit.kernel,
+        "strides": unit.stride,
+        "padding": padding,
+        "dilation_rate": unit.dilation,
+        "use_bias": use_bias,
+        "activation": activation,
+        "dtype": dtype,
+        "name": unit.conv_name,
+    }
+    if unit.channels is None:
+        initializer = keras.initializers.RandomNormal(stddev=(2 / unit.kernel**2) ** 0.5)  # one input per output
+        return keras.layers.DepthwiseConv2D(depthwise_initializer=initializer, **options)
+    return keras.layers.Conv2D(unit.channels, groups=unit.groups, kernel_initializer=KaimingNormal(), **options)
 
 
 def deconv_unit(
     x: Tensor, channels: int, kernel: int, *, name: str, index: int = 1, stride: int = 2, folded: bool = False
 ) -> Tensor:
-    """Build a transposed convolution to `stride` times the size, BatchNorm and ReLU; see `conv_unit` for the names.
+    """Build a transposed convolution to `stride` times the size, BatchNorm and ReLU; see `ConvUnit` for the names.
 
     `name` must begin with `DECONVOLUTION`, by which `fold_batch_norm` recognizes the order of the kernel's axes. "same" crops
     what PyTorch's padding of (kernel - stride) / 2 crops, which therefore must be an integer.
@@ -229,36 +192,7 @@ def deconv_unit(
         # before a ReLU, tensorflow-model-optimization takes Conv2DTranspose for a Conv2D and leaves it in float.
         x = keras.layers.Activation("linear", name=f"{name}_conv{index}_linear")(x)
         return keras.layers.ReLU(name=f"{name}_relu{index}")(x)
-    return _normalized(x, name, index)
-
-
-def depthwise_unit(
-    x: Tensor,
-    kernel: int,
-    *,
-    name: str,
-    index: int = 1,
-    stride: int = 1,
-    dilation: int = 1,
-    norm: bool = True,
-    relu: bool = True,
-    folded: bool = False,
-) -> Tensor:
-    """Build a depthwise convolution, BatchNorm and ReLU, padded as PyTorch pads; see `conv_unit` for the arguments."""
-    if stride > 1:
-        x = keras.layers.ZeroPadding2D(dilation * (kernel // 2), name=f"{name}_pad{index}")(x)
-    fused = folded or not norm
-    x = keras.layers.DepthwiseConv2D(
-        kernel,
-        stride,
-        "valid" if stride > 1 else "same",
-        dilation_rate=dilation,
-        use_bias=folded and norm,
-        activation="relu" if fused and relu else None,
-        depthwise_initializer=keras.initializers.RandomNormal(stddev=(2 / kernel**2) ** 0.5),  # one input per output
-        name=f"{name}_conv{index}",
-    )(x)
-    return x if fused else _normalized(x, name, index, relu=relu)
+    return normalized(x, name, index)
 
 
 def normalization(x: Tensor, name: str, *, relu: bool = True, folded: bool = False) -> Tensor:
@@ -273,7 +207,8 @@ def normalization(x: Tensor, name: str, *, relu: bool = True, folded: bool = Fal
     return keras.layers.ReLU(name=f"{name}_norm_relu")(x) if relu else x
 
 
-def _normalized(x: Tensor, name: str, index: int, *, relu: bool = True, dtype: KerasDType = None) -> Tensor:
+def normalized(x: Tensor, name: str, index: int, *, relu: bool = True, dtype: KerasDType = None) -> Tensor:
+    """Build the BatchNorm of a convolution, `{name}_bn{index}`, and a ReLU, `{name}_relu{index}`."""
     x = batch_normalization(f"{name}_bn{index}", dtype)(x)
     return keras.layers.ReLU(name=f"{name}_relu{index}")(x) if relu else x
 

@@ -3,7 +3,7 @@
 Sizes of HRNets: Deep High-Resolution Representation Learning (arXiv 1908.07919) and the official repositories. The
 bottleneck networks are those in the paper's table, not the repositories' W44; the small pose networks have
 the small trunks of the classification repository and the pose head. pose-w16 is pose-w32 at half the width, at the paper's
-depth and small enough to train without a GPU.
+depth and small enough to train without a GPU. pose-micro is for microcontrollers: three branches, one module per stage.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _SIZES = {  # task: input size (height, width) in the paper, and number of joint
     "classification": ((224, 224), 1000),  # ImageNet
     "detection": ((800, 1216), 80),  # COCO
 }
+MICRO_SIZE = (96, 64)  # input size of pose-micro
 SMALL_DETECTOR = ((320, 320), 64)  # input size and head width of the small detectors
 _INTERPOLATIONS = {"landmarks": "bilinear", "segmentation": "bilinear"}  # of the official repositories; nearest for other tasks
 _STANDARD = (StageSpec(1, 4), StageSpec(4, 4), StageSpec(3, 4))
@@ -52,6 +53,7 @@ def _hrnet(
     *,
     stage1_blocks: int = 4,
     stage1_width: int = 64,
+    stem_width: int = 64,
     block: str = "basic",
 ) -> HRNetSpec:
     input_size, classes = _SIZES[task]
@@ -61,6 +63,7 @@ def _hrnet(
         input_size,
         classes,
         stages,
+        stem_width=stem_width,
         stage1_blocks=stage1_blocks,
         stage1_width=stage1_width,
         task=task,
@@ -82,10 +85,16 @@ def _small_v2(name: str, task: str) -> HRNetSpec:
     return _hrnet(name, task, 18, (StageSpec(1, 2), StageSpec(3, 2), StageSpec(2, 2)), stage1_blocks=2)
 
 
+def _micro(name: str, task: str) -> HRNetSpec:
+    spec = _hrnet(name, task, 12, (StageSpec(1, 2),) * 2, stage1_blocks=1, stage1_width=16, stem_width=16)
+    return dataclasses.replace(spec, input_size=MICRO_SIZE)
+
+
 _HRNETS = (
     *(_hrnet(f"pose-w{width}", "pose", width) for width in (16, 32, 48)),
     _small_v1("pose-small-v1", "pose"),
     _small_v2("pose-small-v2", "pose"),
+    _micro("pose-micro", "pose"),
     *(_hrnet(f"segment-w{width}", "segmentation", width) for width in (18, 40, 48)),
     _small_v1("segment-small-v1", "segmentation"),
     _small_v2("segment-small-v2", "segmentation"),

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from hrnet_tf.backend.choice import check_tensorflow
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel, Tensor
-from hrnet_tf.models.baselines.keras_layers import KerasLayers
 from hrnet_tf.models.functional import HRNetModel
+from hrnet_tf.models.keras_layers import KerasLayers
 from hrnet_tf.spec.architectures import network_to_json
 from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.baselines.faster_rcnn import FasterRCNNSpec

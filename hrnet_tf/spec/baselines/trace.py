@@ -1,6 +1,6 @@
 """What the layers of a network cost, need in memory, and have as variables, without building them.
 
-The layers are those of the network with BatchNorm folded, as `hrnet_tf.models.baselines.keras_layers` builds them.
+The layers are those of the network with BatchNorm folded, as `hrnet_tf.models.keras_layers` builds them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hrnet_tf.spec.baselines.base import BaselineSpec
-from hrnet_tf.spec.baselines.layers import NEAREST
+from hrnet_tf.spec.baselines.layers import NEAREST, ConvUnit, Layers
 from hrnet_tf.spec.cost import Cost, conv_cost, deconv_cost, dense_cost, norm_cost
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import Size
@@ -111,7 +111,7 @@ def traced(spec: BaselineSpec, *, auxiliary: bool = False) -> Trace:
     return Trace(tuple(tracer.weighted), tracer.steps(image, outputs), outputs)
 
 
-class Tracer:
+class Tracer(Layers[Maps]):
     """Layers that record themselves; see `layers.Layers`."""
 
     def __init__(self) -> None:
@@ -131,52 +131,20 @@ class Tracer:
                 live -= 0 if readers[id(x)] else x.values
         return tuple(steps)
 
-    def conv(
-        self,
-        x: Maps,
-        channels: int,
-        kernel: int,
-        name: str,
-        *,
-        index: int = 1,
-        stride: int = 1,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-        norm: bool = True,
-        relu: bool = True,
-        output: bool = False,
-    ) -> Maps:
-        layer = f"{name}_conv{index}"
+    def conv_unit(self, x: Maps, unit: ConvUnit) -> Maps:
+        channels = unit.channels or x.channels
+        groups, kernel = (unit.groups, "kernel") if unit.channels else (channels, "depthwise_kernel")
         if x.channels % groups or channels % groups:
-            raise HRNetError(f"`groups` of {layer} must divide its {x.channels} and {channels} channels, got {groups}")
-        border = dilation * (kernel // 2)
-        result = Maps(channels, _strided(x.size, stride))
-        cost = conv_cost(x.channels, channels, kernel, result.size, groups=groups, norm=norm, bias=bias)
-        self.weighted.append(WeightedLayer(layer, cost, bias=bias, norm=f"{name}_bn{index}" if norm else None))
-        return self._called(layer, [x], result, x.padded(border) if stride > 1 and border else 0)
+            raise HRNetError(f"`groups` of {unit.conv_name} must divide its {x.channels} and {channels} channels, got {groups}")
+        result = Maps(channels, _strided(x.size, unit.stride))
+        cost = conv_cost(x.channels, channels, unit.kernel, result.size, groups=groups, norm=unit.norm, bias=unit.bias)
+        self.weighted.append(WeightedLayer(unit.conv_name, cost, kernel, bias=unit.bias, norm=unit.norm_name))
+        return self._called(unit.conv_name, [x], result, x.padded(unit.border) if unit.border else 0)
 
     def deconv(self, x: Maps, channels: int, kernel: int, name: str) -> Maps:
         layer, result = f"{name}_conv1", Maps(channels, _scaled(x.size, 2))
         self.weighted.append(WeightedLayer(layer, deconv_cost(x.channels, channels, kernel, x.size), norm=f"{name}_bn1"))
         return self._called(layer, [x], result, 2 * result.values)  # rounding, and the ReLU
-
-    def depthwise(
-        self,
-        x: Maps,
-        kernel: int,
-        name: str,
-        *,
-        index: int = 1,
-        stride: int = 1,
-        dilation: int = 1,
-        norm: bool = True,
-        relu: bool = True,
-    ) -> Maps:
-        layer, result = f"{name}_conv{index}", Maps(x.channels, _strided(x.size, stride))
-        cost = conv_cost(x.channels, x.channels, kernel, result.size, groups=x.channels, norm=norm)
-        self.weighted.append(WeightedLayer(layer, cost, "depthwise_kernel", norm=f"{name}_bn{index}" if norm else None))
-        return self._called(layer, [x], result, x.padded(dilation * (kernel // 2)) if stride > 1 else 0)
 
     def output_conv(self, x: Maps, channels: int, name: str) -> Maps:
         cost = conv_cost(x.channels, channels, 1, x.size, norm=False, bias=True)

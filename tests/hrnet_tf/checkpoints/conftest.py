@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib.util
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
+from tests.support.golden import GOLDEN
 
 Micro = Callable[..., HRNetSpec]
 
@@ -56,3 +59,16 @@ def checkpoint(built: Callable[[Network], KerasModel]) -> Callable[[Network], Ar
         return official_arrays(spec, weights)
 
     return lambda spec: dict(arrays(spec))
+
+
+@pytest.fixture(scope="session")
+def fill() -> Any:
+    """The module that computes weights from the names of the entries."""
+    if not (GOLDEN / "fill.py").is_file():
+        pytest.skip(f"no golden outputs in {GOLDEN} (set HRNET_GOLDEN to their folder)")
+    module_spec = importlib.util.spec_from_file_location("fill", GOLDEN / "fill.py")
+    assert module_spec is not None
+    assert module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    return module

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,10 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.presets import preset
 from mobile_eval.runtime.tflite_model import TFLiteModel
+from tests.support.golden import GOLDEN
 
 pytestmark = [pytest.mark.slow, pytest.mark.external]
-GOLDEN = Path(os.environ.get("HRNET_GOLDEN", Path(__file__).parents[4] / "shared" / "reference" / "golden"))
+
 NETWORKS = {
     "pose_w32_256x192": "pose-w32",
     "simple_baseline_r50_256x192": "simple-baseline-r50",
@@ -42,19 +41,6 @@ CONVERTED = {  # networks to compare with: the preset to load into, None where i
     "cpn50_deck_256x192": "cpn-r50",
     "hourglass8_256x192": None,
 }
-
-
-@pytest.fixture(scope="module")
-def fill() -> Any:
-    """The module that computes weights from the names of the entries."""
-    if not (GOLDEN / "fill.py").is_file():
-        pytest.skip(f"no golden outputs in {GOLDEN} (set HRNET_GOLDEN to their folder)")
-    module_spec = importlib.util.spec_from_file_location("fill", GOLDEN / "fill.py")
-    assert module_spec is not None
-    assert module_spec.loader is not None
-    module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    return module
 
 
 def check(outputs: Any, expected: Any) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,27 +16,15 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.two_stage import stages_of
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.presets import preset
+from tests.support.golden import GOLDEN
 
 pytestmark = [pytest.mark.slow, pytest.mark.external]
-GOLDEN = Path(os.environ.get("HRNET_GOLDEN", Path(__file__).parents[4] / "shared" / "reference" / "golden"))
+
 FILES = {
     "fpn_resnet50_torchvision_64x96": ("frcnn-r50-fpn-pytorch", FASTER_RCNN_TORCHVISION, "backbone."),
     "fpn_resnet50_caffe_mmdet_64x96": ("frcnn-r50-fpn", FASTER_RCNN_OPENMMLAB, ""),
     "fpn_resnext101_64x4d_mmdet_64x96": ("frcnn-x101-64x4d-fpn", FASTER_RCNN_OPENMMLAB, ""),
 }
-
-
-@pytest.fixture(scope="module")
-def fill() -> Any:
-    """The module that computes weights from the names of the entries."""
-    if not (GOLDEN / "fill.py").is_file():
-        pytest.skip(f"no golden outputs in {GOLDEN} (set HRNET_GOLDEN to their folder)")
-    module_spec = importlib.util.spec_from_file_location("fill", GOLDEN / "fill.py")
-    assert module_spec is not None
-    assert module_spec.loader is not None
-    module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("stem", FILES)

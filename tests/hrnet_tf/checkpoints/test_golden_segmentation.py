@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,10 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.models.heads import full_size
 from hrnet_tf.runs.weights import set_model_weights
 from hrnet_tf.spec.baselines.segmentation.xception import XceptionTrunk
+from tests.support.golden import GOLDEN
 
 pytestmark = [pytest.mark.slow, pytest.mark.external]
-GOLDEN = Path(os.environ.get("HRNET_GOLDEN", Path(__file__).parents[4] / "shared" / "reference" / "golden"))
+
 FILES = {  # golden file: whether its logits have the size of the image
     "deeplabv3_r101_deck_320x352": False,
     "deeplabv3_r101_torchvision_320x352": True,
@@ -34,19 +33,6 @@ AUXILIARY = {  # golden file: its entry with the outputs that only training need
     "pspnet_r101_mmseg_160x208": "expected_aux",
     "unetplusplus_r101_deck_128x160": "expected_heads",
 }
-
-
-@pytest.fixture(scope="module")
-def fill() -> Any:
-    """The module that computes weights from the names of the entries."""
-    if not (GOLDEN / "fill.py").is_file():
-        pytest.skip(f"no golden outputs in {GOLDEN} (set HRNET_GOLDEN to their folder)")
-    module_spec = importlib.util.spec_from_file_location("fill", GOLDEN / "fill.py")
-    assert module_spec is not None
-    assert module_spec.loader is not None
-    module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    return module
 
 
 def assert_equal(outputs: Any, expected: Any) -> None:

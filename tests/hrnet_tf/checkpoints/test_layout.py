@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,11 +24,11 @@ from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from hrnet_tf.spec.presets import PRESETS, preset
 from hrnet_tf.spec.units import FusionLink
 from mobile_eval.errors import HRNetError
+from tests.support.golden import GOLDEN
 
 Make = Callable[[Network], Arrays]
 Micro = Callable[..., HRNetSpec]
 TASKS = ("pose", "landmarks", "segmentation", "classification", "detection")
-GOLDEN = Path(os.environ.get("HRNET_GOLDEN", Path(__file__).parents[4] / "shared" / "reference" / "golden"))
 
 OPENMMLAB = {  # task: how OpenMMLab writes the official name
     "pose": [(r"^final_layer\.", "head.final_layer.")],

@@ -13,7 +13,8 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
-from hrnet_tf.models.layers import Upsampling, conv_unit
+from hrnet_tf.models.keras_layers import KerasLayers
+from hrnet_tf.models.layers import Upsampling
 from hrnet_tf.models.quantization import activation_ranges, build_quantized_model, initialize_ranges
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
@@ -68,7 +69,7 @@ def test_initial_quantized_network_approximates_the_folded_one(spec: HRNetSpec, 
 
 def test_strided_convolution_pads_one_pixel_per_side() -> None:
     image = keras.Input((8, 8, 1))
-    model = keras.Model(image, conv_unit(image, 1, 3, name="unit", stride=2, relu=False, folded=True))
+    model = keras.Model(image, KerasLayers(folded=True).conv(image, 1, 3, "unit", stride=2, relu=False))
     model.set_weights([np.ones((3, 3, 1, 1)), np.zeros(1)])
     result = model(np.ones((1, 8, 8, 1)), training=False).numpy()[0, :, :, 0]
     assert result.tolist() == [[4, 6, 6, 6], [6, 9, 9, 9], [6, 9, 9, 9], [6, 9, 9, 9]]

@@ -12,6 +12,7 @@ from hrnet_tf.spec.presets import PRESETS, customized, preset
 # name: parameters; multiply-adds, if known exactly; multiply-adds / 1e9 and / 2**30
 COUNTS = {
     "pose-w16": (7_445_889, 2_748_628_992, "2.749", "2.560"),  # counted apart, by a script that gives the official W32 and W48
+    "pose-micro": (178_829, 17_897_472, "0.018", None),  # counted by hand, layer by layer
     "pose-w32": (28_536_113, 7_645_003_776, "7.645", "7.120"),
     "pose-w48": (63_595_745, 15_691_825_152, "15.692", "14.614"),
     "simple-baseline-r50": (33_999_697, 5_426_380_800, "5.426", "5.054"),
@@ -160,7 +161,7 @@ def test_official_links(name: str) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_number_of_links(name: str) -> None:
-    pose = {"pose-w16": 53, "pose-w32": 53, "pose-w48": 53, "pose-small-v1": 11, "pose-small-v2": 35}
+    pose = {"pose-w16": 53, "pose-w32": 53, "pose-w48": 53, "pose-small-v1": 11, "pose-small-v2": 35, "pose-micro": 4}
     expected = pose.get(name, 20 if name.endswith("small-v1") else 44 if name.endswith("small-v2") else 62)
     assert len(preset(name).links) == (expected if isinstance(preset(name), HRNetSpec) else 0)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hrnet_tf.spec.baselines.layers import Layers, T
+from hrnet_tf.spec.baselines.layers import XCEPTION, Layers, T
 from hrnet_tf.spec.baselines.segmentation.base import check_numbers
 from mobile_eval.errors import HRNetError
 
-XCEPTION = "xception"  # prefix of the names of its layers, whose BatchNorm has TensorFlow's epsilon
 OUTPUT_STRIDES = (8, 16)
 STEM_STRIDE = 2
 LOW_LEVEL_BLOCK = 2  # whose second unit has the features of low level

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,9 +21,10 @@ from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.presets import preset
 from mobile_eval.errors import HRNetError
 from tests.support.baselines import faster_rcnn, trunk
+from tests.support.golden import GOLDEN
 
 Built = Callable[[Network], KerasModel]
-GOLDEN = Path(os.environ.get("HRNET_GOLDEN", Path(__file__).parents[5] / "shared" / "reference" / "golden"))
+
 GROUPED = faster_rcnn(trunk=trunk(groups=4, inner_factor=2))
 FILES = {  # golden file of a trunk and its pyramid: network, layout, and what precedes the names in a detector's file
     "fpn_resnet50_torchvision_64x96": ("frcnn-r50-fpn-pytorch", FASTER_RCNN_TORCHVISION, "backbone."),

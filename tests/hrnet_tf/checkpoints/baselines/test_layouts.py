@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,9 +22,10 @@ from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.presets import PRESETS, preset
 from mobile_eval.errors import HRNetError
 from tests.support.baselines import NETWORKS, classifier, cpn, hourglass, simple_baseline
+from tests.support.golden import GOLDEN
 
 Make = Callable[[Network], Arrays]
-GOLDEN = Path(os.environ.get("HRNET_GOLDEN", Path(__file__).parents[5] / "shared" / "reference" / "golden"))
+
 BASELINES = [name for name, spec in PRESETS.items() if isinstance(spec, BaselineSpec)]
 FILES = {  # golden file: preset
     "simple_baseline_r50_256x192": "simple-baseline-r50",

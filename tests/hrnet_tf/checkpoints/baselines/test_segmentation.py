@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,9 +20,10 @@ from hrnet_tf.spec.baselines.segmentation.pspnet import PSPNetSpec
 from hrnet_tf.spec.presets import preset
 from mobile_eval.errors import HRNetError
 from tests.support.baselines import classifier, deeplabv3, deeplabv3plus, pspnet, trunk
+from tests.support.golden import GOLDEN
 
 Make = Callable[[Network], Arrays]
-GOLDEN = Path(os.environ.get("HRNET_GOLDEN", Path(__file__).parents[5] / "shared" / "reference" / "golden"))
+
 SIZE = (1024, 2048)
 OPENMMLAB = ResNetTrunk.of_depth(101, stem="deep", stem_width=32, output_stride=8)
 FILES: dict[str, BaselineSpec] = {  # golden file: network

@@ -12,20 +12,20 @@ from hrnet_tf.models.layers import (
     StemPadding,
     Upsampling,
     add_all,
-    conv_unit,
+    convolution,
     deconv_unit,
-    depthwise_unit,
     normalization,
+    normalized,
     output_conv,
     output_dense,
 )
-from hrnet_tf.spec.baselines.layers import NEAREST
+from hrnet_tf.spec.baselines.layers import NEAREST, ConvUnit, Layers
 from mobile_eval.typed import JsonObject
 
 STEM = "stem"  # the convolution that reads the image
 
 
-class KerasLayers:
+class KerasLayers(Layers[Tensor]):
     """Builds layers of Keras; see `hrnet_tf.spec.baselines.layers.Layers`.
 
     Args:
@@ -38,66 +38,24 @@ class KerasLayers:
         self.spec = spec
         self.folded = folded
 
-    def conv(
-        self,
-        x: Tensor,
-        channels: int,
-        kernel: int,
-        name: str,
-        *,
-        index: int = 1,
-        stride: int = 1,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-        norm: bool = True,
-        relu: bool = True,
-        output: bool = False,
-    ) -> Tensor:
-        reads_image = (name.rsplit("_")[-1], index) == (STEM, 1)
-        return conv_unit(
-            x,
-            channels,
-            kernel,
-            name=name,
-            index=index,
-            stride=stride,
-            dilation=dilation,
-            groups=groups,
-            bias=bias,
-            norm=norm,
-            relu=relu,
-            folded=self.folded,
-            padding=StemPadding(kernel // 2, self.spec) if reads_image else None,
-            dtype=OUTPUT_DTYPE if output else None,
-        )
+    def conv_unit(self, x: Tensor, unit: ConvUnit) -> Tensor:
+        if unit.border:  # "same" pads an even size only at the bottom and right
+            reads_image = (unit.name.rsplit("_")[-1], unit.index) == (STEM, 1)
+            pad_name = f"{unit.name}_pad{unit.index}"
+            pad = StemPadding(unit.border, self.spec) if reads_image else keras.layers.ZeroPadding2D(unit.border, name=pad_name)
+            x = pad(x)
+        fused, dtype = self.folded or not unit.norm, OUTPUT_DTYPE if unit.output else None
+        x = convolution(
+            unit,
+            padding="valid" if unit.border else "same",
+            use_bias=unit.bias or (self.folded and unit.norm),
+            activation="relu" if fused and unit.relu else None,
+            dtype=dtype,
+        )(x)
+        return x if fused else normalized(x, unit.name, unit.index, relu=unit.relu, dtype=dtype)
 
     def deconv(self, x: Tensor, channels: int, kernel: int, name: str) -> Tensor:
         return deconv_unit(x, channels, kernel, name=name, folded=self.folded)
-
-    def depthwise(
-        self,
-        x: Tensor,
-        kernel: int,
-        name: str,
-        *,
-        index: int = 1,
-        stride: int = 1,
-        dilation: int = 1,
-        norm: bool = True,
-        relu: bool = True,
-    ) -> Tensor:
-        return depthwise_unit(
-            x,
-            kernel,
-            name=name,
-            index=index,
-            stride=stride,
-            dilation=dilation,
-            norm=norm,
-            relu=relu,
-            folded=self.folded,
-        )
 
     def output_conv(self, x: Tensor, channels: int, name: str) -> Tensor:
         return output_conv(x, channels, name)

@@ -7,9 +7,9 @@ import pytest
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.checkpoints.entry import Entry, from_variable, official_shape, to_variable
-from hrnet_tf.models.baselines.keras_layers import KerasLayers
 from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize
 from hrnet_tf.models.folding import fold_batch_norm
+from hrnet_tf.models.keras_layers import KerasLayers
 from hrnet_tf.models.layers import Upsampling
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.baselines.trace import Maps, Tracer
