@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mobile_eval.benchmark.interleaved import BenchmarkResult, benchmark
     from mobile_eval.benchmark.profile import ProfileResult
     from mobile_eval.image.preprocess import normalize
+    from mobile_eval.pipeline.pipeline import People, Pipeline
     from mobile_eval.report.results import ComparisonResult
     from mobile_eval.runtime.tflite_model import TFLiteModel
     from training.data.datasets import CocoBoxes, CocoKeypoints, FaceLandmarks, ImageFolder, MaskFolder
@@ -62,6 +63,8 @@ __all__ = [
     "HRNetSpec",
     "ImageFolder",
     "MaskFolder",
+    "People",
+    "Pipeline",
     "Plan",
     "ProfileResult",
     "Ranking",
@@ -108,6 +111,8 @@ _MODULES = {  # of the names that are imported when they are first used
     "HRNetSpec": "hrnet_tf.spec.network",
     "ImageFolder": "training.data.datasets",
     "MaskFolder": "training.data.datasets",
+    "People": "mobile_eval.pipeline.pipeline",
+    "Pipeline": "mobile_eval.pipeline.pipeline",
     "Plan": "hrnet_tf.runs.pruning",
     "ProfileResult": "mobile_eval.benchmark.profile",
     "Ranking": "hrnet_tf.runs.ranking",

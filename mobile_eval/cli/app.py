@@ -13,7 +13,8 @@ from mobile_eval.cli.completion import completed
 from mobile_eval.cli.declared import with_options, with_options_by_task
 from mobile_eval.cli.evaluate import evaluate, task_of_file
 from mobile_eval.cli.help import Commands
-from mobile_eval.cli.options import MODES, Limit, MaxPixels, MinScore, Model, RuntimeOptions, Threads
+from mobile_eval.cli.options import MODES, Limit, MaxPixels, Model, RuntimeOptions, Threads
+from mobile_eval.cli.predict import predict
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.registry import TASKS
@@ -146,72 +147,6 @@ def compare(
         )
         typer.echo(result)
     typer.echo(f"report: {output / 'index.html'}")
-
-
-@with_options
-def predict(
-    model: Model,
-    images: Annotated[
-        list[Path],
-        typer.Argument(metavar="IMAGE...", help="Images; or one video, or a camera's number, such as 0.", show_default=False),
-    ],
-    output: Annotated[Path, typer.Option(help="Folder for the pictures and keypoints.json.", show_default=False)],
-    runtime_options: RuntimeOptions,
-    boxes: Annotated[
-        Path | None,
-        typer.Option(
-            help="Boxes of people: COCO annotations, or a JSON list of entries with file_name (the end of an image's path) or "
-            "image_id, and bbox (x, y, width, height). Default: each image shows one person.",
-            show_default=False,
-        ),
-    ] = None,
-    exif: Annotated[
-        str | None,
-        typer.Option(
-            help="Whether images and boxes are as EXIF turns them (upright) or as they are stored (stored). Default: decided by "
-            "the sizes in --boxes, else upright.",
-            show_default=False,
-        ),
-    ] = None,
-    category: Annotated[
-        str | None,
-        typer.Option(help="Name or id of the boxes' category, such as person. Default: the model's.", show_default=False),
-    ] = None,
-    min_score: MinScore = 0.3,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing keypoints.json.")] = False,
-    frames: Annotated[int | None, typer.Option(min=1, help="Number of frames of a video, at most.", show_default=False)] = None,
-    whole_frame: Annotated[
-        bool, typer.Option("--whole-frame", help="Use full frames of a video; do not track the person.")
-    ] = False,
-    threads: Threads = 1,
-    max_pixels: MaxPixels = None,
-) -> None:
-    """Draw predicted poses into images, and write them as COCO keypoints; or into a video of one person.
-
-    Example: [bold]hrnet predict model.tflite photo.jpg --boxes boxes.json --output poses[/bold]
-    """
-    from mobile_eval.keypoints.boxes_file import BoxChoice, load_boxes
-    from mobile_eval.keypoints.predict import KEYPOINTS_FILE, images_frame
-    from mobile_eval.keypoints.predict import predict as predict_images
-    from mobile_eval.keypoints.video import is_video, predict_video
-    from mobile_eval.messages import number_of
-    from mobile_eval.runtime.tflite_model import TFLiteModel
-
-    loaded = TFLiteModel(model, runtime_options.backend(threads))
-    if is_video(images[0]):
-        if boxes or exif or len(images) > 1:
-            raise HRNetError("a video or camera goes alone, without `boxes` and `exif`: its boxes follow the person")
-        typer.echo(predict_video(loaded, images[0], output, frames=frames, track=not whole_frame, progress=True))
-        return
-    if category is not None and boxes is None:
-        raise HRNetError("`category` chooses among the boxes of `boxes`: give these")
-    choice = BoxChoice(category, loaded.description.category.name, min_score)
-    image_boxes = load_boxes(boxes, images, choice) if boxes else None
-    frame = images_frame(images, boxes, exif)
-    results = predict_images(loaded, images, output, boxes=image_boxes, frame=frame, overwrite=overwrite, progress=True)
-    for result in results:
-        typer.echo(f"{result.picture}: {number_of(len(result.scores), 'people')}")
-    typer.echo(f"keypoints: {output / KEYPOINTS_FILE}")
 
 
 @with_options

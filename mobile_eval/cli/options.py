@@ -39,7 +39,6 @@ MaxPixels = Annotated[
         rich_help_panel=DATA,
     ),
 ]
-MinScore = Annotated[float, typer.Option(help="Lowest score of a box.")]
 
 
 @dataclass(frozen=True)

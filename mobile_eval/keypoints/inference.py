@@ -130,7 +130,7 @@ def predict_box(
     Returns:
         Keypoints (K, 3): x and y in image pixels, and score.
     """
-    return _predict_crop(model, *_crop(model, image, box), options or DecodingOptions())
+    return predict_crop(model, *crop_input(model, image, box), options or DecodingOptions())
 
 
 def predict_instances(
@@ -152,20 +152,21 @@ def predict_instances(
 
     def crops(group: list[BoxedItem]) -> list[tuple[Stored, Array]]:
         image = read_item(group[0])
-        return [_crop(model, image, instance.box) for instance in group]
+        return [crop_input(model, image, instance.box) for instance in group]
 
     for group in prefetch(crops, groups):
         for crop, matrix in group:
-            yield _predict_crop(model, crop, matrix, options)
+            yield predict_crop(model, crop, matrix, options)
 
 
-def _crop(model: TFLiteModel, image: Image, box: Sequence[float]) -> tuple[Stored, Array]:
-    """Return the model's input for a box, and the matrix (2, 3) from image to crop."""
+def crop_input(model: TFLiteModel, image: Image, box: Sequence[float] | Array) -> tuple[Stored, Array]:
+    """Return the model's input (1, height, width, 3) for a box of an image, and the matrix (2, 3) from image to crop."""
     matrix = box_matrix(box, model.input_size, model.description.input.geometry)
     return model.to_input(warp_crop(image, matrix, model.input_size)[None]), matrix
 
 
-def _predict_crop(model: TFLiteModel, crop: Stored, matrix: Array, options: DecodingOptions) -> Array:
+def predict_crop(model: TFLiteModel, crop: Stored, matrix: Array, options: DecodingOptions) -> Array:
+    """Predict the keypoints (K, 3) in image pixels from what `crop_input` returned."""
     keypoints = options.keypoints(model, crop)
     output = model.description.output
     keypoints[..., :2] += output.offset

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import time
 from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
@@ -60,6 +61,9 @@ class TFLiteModel(os.PathLike[str]):
         delegate: "edgetpu", or the path of a delegate library.
         keep_tensors: Keep the values of all tensors after a run, so that `tensors` can read them; this turns XNNPACK off.
 
+    Attributes:
+        network_s: Seconds that the network has run so far.
+
     Raises:
         HRNetError: The file cannot be read or run, or its tensors differ from its description.
 
@@ -84,6 +88,7 @@ class TFLiteModel(os.PathLike[str]):
             raise HRNetError("`backend` has threads and delegate: give it, or `threads` and `delegate`")
         backend = backend or Backend(threads=threads, delegate=parse_delegate(delegate))
         self.path = Path(path)
+        self.network_s = 0.0
         self.backend = dataclasses.replace(backend, xnnpack=backend.xnnpack and not keep_tensors)
         self.description: ModelDescription = read_description(self.path)
         if self.description.flatbuffer is None:
@@ -224,8 +229,10 @@ class TFLiteModel(os.PathLike[str]):
         Args:
             stored: (1, H, W, 3), one image of `to_input`; for the second file of a detector, pooled features (R, 7, 7, C).
         """
+        begun = time.perf_counter()
         self._interpreter.set_tensor(self._input, stored)
         invoke(self._interpreter, self.path)
+        self.network_s += time.perf_counter() - begun
         return [np.asarray(self._interpreter.get_tensor(index)) for index in self._outputs]
 
     def output(self, stored: Stored) -> NDArray[np.float32]:

@@ -86,16 +86,17 @@ def _points_in_cutout(keypoints: Array, cutout: Cutout) -> Array:
     return np.asarray((keypoints[:, :2] + 0.5 - cutout.origin) * cutout.scale, np.float64)
 
 
-def draw_skeleton(image: Image, keypoints: Array, category: KeypointCategory) -> Image:
+def draw_skeleton(image: Image, keypoints: Array, category: KeypointCategory, min_score: float = DRAWN_SCORE) -> Image:
     """Draw a skeleton into a copy of an image.
 
     Args:
         image: Image (H, W, 3), RGB.
-        keypoints: Keypoints (K, 3): x, y and score. Those with a low score are omitted.
+        keypoints: Keypoints (K, 3): x, y and score.
         category: Bones and sides of the keypoints.
+        min_score: Keypoints are drawn if their score is higher.
     """
     drawn = image.copy()
-    confident = keypoints[:, 2] > DRAWN_SCORE
+    confident = keypoints[:, 2] > min_score
     extent = np.ptp(keypoints[confident, :2], axis=0).max() if confident.any() else 0
     thickness = max(2, round(float(extent) / 80))
     for halo in (2, 0):

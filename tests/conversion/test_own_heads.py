@@ -26,8 +26,10 @@ from mobile_eval.image.image_file import read_image
 from mobile_eval.image.preprocess import instance_crops, normalize, warp_crop
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.keypoints.inference import predict_box
-from mobile_eval.keypoints.predict import predict
 from mobile_eval.model.graph import TFLiteGraph
+from mobile_eval.pipeline.pictures import predict_pictures
+from mobile_eval.pipeline.pipeline import People
+from mobile_eval.pipeline.predictors import KeypointPredictor
 from mobile_eval.report.comparison import compare_files
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.registry import evaluate
@@ -107,9 +109,10 @@ def test_evaluation_comparison_and_prediction_take_the_file(
     report = compare_files([file.path], source, tmp_path / "report", rounds=2)
     assert report.models[0].result.to_json()["pck"] == result.to_json()["pck"]
     image = sorted(source.path("images").iterdir())[0]
-    [prediction] = predict(file, [image], tmp_path / "poses")
-    assert prediction.keypoints.shape == (1, len(NAMES), 3)
-    assert prediction.picture.is_file()
+    [result_of_image] = predict_pictures(KeypointPredictor(file), [image], tmp_path / "poses")
+    assert isinstance(result_of_image.prediction, People)
+    assert result_of_image.prediction.keypoints.shape == (1, len(NAMES), 3)
+    assert result_of_image.picture.is_file()
 
 
 def test_keypoints_are_at_the_maxima_at_stride_2(file: ConvertedModel, source: DataSource) -> None:

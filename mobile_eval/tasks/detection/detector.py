@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,21 @@ class Detector:
         flatbuffer = self.box_head.description.flatbuffer
         if flatbuffer is not None and flatbuffer.sha256 != description.boxes.sha256:  # None: another tool rewrote the file
             raise HRNetError(f"{path} is of another conversion than {model.path}: copy both files of one, or {REMEDY}")
+
+    @property
+    def path(self) -> Path:
+        """The first file."""
+        return self.model.path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, by label."""
+        return self.model.description.classes
+
+    @property
+    def network_s(self) -> float:
+        """Seconds that the networks of both files have run so far."""
+        return self.model.network_s + self.box_head.network_s
 
     def to_input(self, image: NDArray[np.uint8]) -> NDArray[Any]:
         """Input of the first file for an image (H, W, 3) RGB, which is resized without regard to its aspect ratio."""

@@ -27,8 +27,10 @@ from mobile_eval.image.image_file import read_image, read_item
 from mobile_eval.image.preprocess import instance_crops
 from mobile_eval.keypoints.boxes_file import load_boxes
 from mobile_eval.keypoints.inference import predict_instances
-from mobile_eval.keypoints.predict import images_frame, predict
 from mobile_eval.messages import DataWarning
+from mobile_eval.pipeline.pictures import PictureResult, images_frame, predict_pictures
+from mobile_eval.pipeline.pipeline import People as PredictedPeople
+from mobile_eval.pipeline.predictors import KeypointPredictor
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from tests.mobile_eval.conftest import Invoke, People, TaskModel, one_line
@@ -308,17 +310,26 @@ def test_masks_and_images_share_a_frame(task_model: Callable[..., TaskModel], in
     assert figures[0] == pytest.approx(figures[1], abs=1e-12)
 
 
+def people_of(result: PictureResult) -> PredictedPeople:
+    assert isinstance(result.prediction, PredictedPeople)
+    return result.prediction
+
+
 def test_predict(turned_people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     model = TFLiteModel(model_path())
     images = sorted(turned_people.images.glob("*.jpg"))
     boxes = load_boxes(turned_people.annotations, images)
     for frame in (UPRIGHT, STORED):
-        results = predict(
-            model, images, tmp_path / frame, boxes=boxes, frame=images_frame(images, turned_people.annotations, frame)
+        results = predict_pictures(
+            KeypointPredictor(model),
+            images,
+            tmp_path / frame,
+            boxes=boxes,
+            frame=images_frame(images, turned_people.annotations, frame),
         )
         instances = load_keypoint_dataset(turned_people.annotations, turned_people.images, exif=frame).instances
         expected = list(predict_instances(model, instances))
-        keypoints = np.concatenate([result.keypoints for result in results])
+        keypoints = np.concatenate([people_of(result).keypoints for result in results])
         np.testing.assert_allclose(keypoints[: len(expected)], expected, atol=1e-9)
     assert images_frame(images, None, None).is_upright(images[0])
     assert not images_frame(images, None, STORED).is_upright(images[0])
