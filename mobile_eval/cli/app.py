@@ -15,6 +15,7 @@ from mobile_eval.cli.evaluate import evaluate, task_of_file
 from mobile_eval.cli.help import Commands
 from mobile_eval.cli.options import MODES, Limit, MaxPixels, Model, RuntimeOptions, Threads
 from mobile_eval.cli.predict import predict
+from mobile_eval.cli.web import web
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.registry import TASKS
@@ -47,6 +48,14 @@ def benchmark(
     seconds: Annotated[float | None, typer.Option(min=0, help="Minimum duration of the timed runs in seconds.")] = None,
     memory: Annotated[bool, typer.Option(help="Measure peak memory, in a separate process.")] = True,
     json: Annotated[Path | None, typer.Option(help="JSON file for the figures and every sample.", show_default=False)] = None,
+    publish: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name of this device, such as 'Raspberry Pi 5': write its figures to docs/devices, without anything private.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Measure the latency of a model on this machine: loading, first run, p50/p90/p99, size, peak memory, and delegates.
 
@@ -56,6 +65,7 @@ def benchmark(
     """
     from mobile_eval.benchmark.interleaved import BenchmarkResult, benchmark_in_turns
     from mobile_eval.benchmark.latency import ROUNDS, LatencyResult, bench, choose_effort
+    from mobile_eval.benchmark.published import publication_path, published_device, save_device
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.runtime.backend import parse_threads
 
@@ -65,6 +75,8 @@ def benchmark(
     if len(models) > 1 and (mode or runs or seconds is not None):
         raise HRNetError("`mode`, `runs` and `seconds` are for one model; several take turns for `rounds`")
     effort = choose_effort(mode or "quick", runs, seconds)
+    timed_runs = effort.runs if len(models) == 1 else rounds or ROUNDS
+    publication = publication_path(publish, timed_runs) if publish is not None else None
     results: list[LatencyResult | BenchmarkResult] = []
     for backend in map(runtime_options.backend, parse_threads(threads)):
         if len(models) == 1:
@@ -77,6 +89,10 @@ def benchmark(
         typer.echo(f"{result.threads} threads: {single[0].p50_ms / result.p50_ms:.2f} times as fast as {single[0].threads}")
     if json:
         write_json(json, results[0].to_json() if len(results) == 1 else {"sweep": [result.to_json() for result in results]})
+    if publication:
+        rows = [row for result in results for row in ([result] if isinstance(result, LatencyResult) else result)]
+        save_device(published_device(publish or "", zip(models * len(results), rows, strict=True)), publication)
+        typer.echo(f"published: {publication}; look through it, then open a pull request")
 
 
 @with_options
@@ -206,7 +222,7 @@ def links(
     typer.echo(f"page: {output / 'index.html'}")
 
 
-COMMANDS = (evaluate, benchmark, profile, compare, predict, vectors, links)
+COMMANDS = (evaluate, benchmark, profile, compare, predict, vectors, web, links)
 for command in COMMANDS:
     app.command()(command)
 
