@@ -151,7 +151,7 @@ class Stream(http.server.BaseHTTPRequestHandler):
         self.wfile.flush()
         time.sleep(8)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         """Print nothing."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,6 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from benchmarks.tracking import count, disturbed, smoothing_figures
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.assignment import assign
 from mobile_eval.metrics.identities import IdentityCounts, count_identities, iou_matrix
@@ -28,6 +28,7 @@ from training.data.synthetic.clip import draw_clip
 
 Array = NDArray[np.float64]
 NO_KEYPOINTS = np.zeros((2, 17, 3))
+BENCHMARK = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "tracking.py"))
 
 
 def test_assignment_costs_as_much_as_that_of_scipy() -> None:
@@ -114,9 +115,9 @@ def test_fewer_switches_than_boxes_alone() -> None:
     for seed in (200, 201, 202):
         frames = list(draw_clip(np.random.default_rng(seed), (120, 160), 60, 4))
         rng = np.random.default_rng(seed)
-        predicted = [disturbed(frame, rng) for frame in frames]
+        predicted = [BENCHMARK["disturbed"](frame, rng) for frame in frames]
         for settings in totals:
-            totals[settings] += count(frames, predicted, settings)
+            totals[settings] += BENCHMARK["count"](frames, predicted, settings)
     tracker, baseline = totals.values()
     assert tracker.switches < baseline.switches / 2
     assert tracker.mota > 0.9
@@ -130,7 +131,7 @@ def test_smoothing_removes_jitter_and_lags_little() -> None:
     assert filtered[50:].std() < 0.75 * noisy[50:].std()
     assert np.abs(filtered.mean() - 50) < 0.05
     frames = [list(draw_clip(np.random.default_rng(3), (96, 128), 45, 4))]
-    before, after, error, lag = smoothing_figures(Smoothing(), frames)
+    before, after, error, lag = BENCHMARK["smoothing_figures"](Smoothing(), frames)
     assert after < 0.85 * before
     assert error < 1.1
     assert lag < 1
