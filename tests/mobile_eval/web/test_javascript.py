@@ -18,9 +18,9 @@ from mobile_eval.image.image_file import read_image
 from mobile_eval.image.preprocess import resize, resized_center
 from mobile_eval.keypoints.decode import decoded_in_graph
 from mobile_eval.keypoints.vectors import read_tensor, write_vectors
-from mobile_eval.keypoints.video import box_around
 from mobile_eval.metrics.confusion import IGNORED, confusion, mean_over_classes, per_class_iou
 from mobile_eval.metrics.pck import pck
+from mobile_eval.pipeline.people_in_video import box_around
 from mobile_eval.report.devices import compare_devices
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.segmentation.evaluate import most_likely
