@@ -167,6 +167,27 @@ def test_camera_and_pictures(
     assert driver.find_element("id", "camera").get_attribute("aria-pressed") == "false"
 
 
+def test_refused_camera(driver: Driver, open_page: Callable[..., dict[str, Any]], model_path: Callable[..., Path]) -> None:
+    open_page([model_path()])
+    driver.execute_script(
+        "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('denied', 'NotAllowedError'));"
+    )
+    click(driver, "camera")
+    assert "refused the camera" in wait_for(driver, "return document.getElementById('camera-note').textContent")
+    assert driver.find_element("id", "camera").get_attribute("aria-pressed") == "false"
+
+
+def test_browser_without_simd(driver: Driver, open_page: Callable[..., dict[str, Any]], model_path: Callable[..., Path]) -> None:
+    without = {"source": "WebAssembly.validate = () => false;"}
+    script = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", without)
+    try:
+        with pytest.raises(AssertionError, match="no WebAssembly SIMD"):  # `wait_for` raises the page's message
+            open_page([model_path()])
+    finally:
+        driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    assert driver.execute_script("return document.getElementById('content').hidden")
+
+
 def real_source(task: str) -> DataSource:
     """Real images of a task with their labels."""
     if task == "landmarks":
