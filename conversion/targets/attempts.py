@@ -42,7 +42,7 @@ NEEDS_TFLITE_RUNTIME = (
 )
 NEEDS_ARM = "`tools/arm_userland.sh FOLDER` makes an emulated one on Debian; then give FOLDER/python by `python`"
 BROWSER_TYPES = ("float32", "int32", "uint8")  # of inputs and outputs, in LiteRT.js (npm: @litertjs/core 2.5)
-RETRY_BROWSER = "convert it with `hrnet convert --input-type uint8-rgb --output-type float32`"
+RETRY_BROWSER = "convert it with `hrnet convert --for browser`"
 
 
 @dataclass(frozen=True)
