@@ -47,9 +47,7 @@ class ConvertOptions:
     max_error: float | None = option(None, "Largest accepted error of an output value, compared with the Keras model.")
     decode: bool = option(False, "Output keypoints, decoded in the model, instead of heatmaps.")
     softmax: bool = option(False, "Output probabilities instead of logits (classification).")
-    plain_resizes: bool = option(
-        False, "Replace bilinear resizes of int8 files by operators that older Edge TPU compilers know, nearly equal and slower."
-    )
+    plain_resizes: bool = option(False, "Replace bilinear resizes of int8 files by operators that older Edge TPU compilers know.")
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
