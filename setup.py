@@ -97,7 +97,7 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={
         **{name: ["py.typed"] for name in PACKAGES},
-        "mobile_eval": ["py.typed", "report/templates/*"],
+        "mobile_eval": ["py.typed", "report/templates/*", "web/page/*"],
         "training": ["py.typed", "tasks/*/recipes/*"],
     },
     python_requires=">=3.10",

@@ -21,6 +21,7 @@ from conversion.quantization.quantization_recipe import QuantizationRecipe, quan
 from conversion.quantization.samples import RANDOM_IMAGES_NOTE
 from conversion.targets.plain_resizes import with_plain_resizes
 from hrnet_tf.backend.types import KerasModel
+from hrnet_tf.models.quantization import check_fits_8_bits
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_bytes
@@ -91,6 +92,8 @@ def make_draft(
         HRNetError: If the model cannot be converted, or the converted model does not run as it should.
     """
     options, recipe = settings.options, settings.quantization_recipe
+    if options.format == "int8":
+        check_fits_8_bits(model)
     if recipe:
         if calibration is None:
             raise HRNetError(f"`quantization_recipe` needs a model without fake quantization, got {model.name}")

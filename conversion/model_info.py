@@ -43,6 +43,7 @@ OUTPUT_KINDS = {  # kind and stride of each head's output
     "heatmap": (HEATMAPS, HEATMAP_STRIDE),
     "multiscale_heatmap": (HEATMAPS, HEATMAP_STRIDE),
     "dense": (CLASS_MAPS, STEM_STRIDE),
+    "object_context": (CLASS_MAPS, STEM_STRIDE),
     "classification": (CLASS_SCORES, 0),
     "detection": (DETECTOR_MAPS, STRIDES[0]),
 }

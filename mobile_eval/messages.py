@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from typing import TextIO
 
-SINGULAR = {"people": "person", "boxes": "box", "classes": "class"}
+SINGULAR = {"people": "person", "boxes": "box", "classes": "class", "identities": "identity"}
 
 
 def number_of(count: int, plural: str) -> str:

@@ -17,6 +17,7 @@ convert_to_tensor = tf.convert_to_tensor
 equal = tf.equal
 log = tf.math.log
 log_softmax = tf.nn.log_softmax
+matmul = tf.matmul
 maximum = tf.maximum
 mean = tf.reduce_mean
 minimum = tf.minimum
@@ -29,6 +30,7 @@ square = tf.square
 sum = tf.reduce_sum  # noqa: A001
 take = tf.gather
 top_k = tf.math.top_k
+transpose = tf.transpose
 where = tf.where
 
 

@@ -11,8 +11,8 @@ from hrnet_tf.backend.types import Weights
 from hrnet_tf.checkpoints.baselines.loading import load_baseline
 from hrnet_tf.checkpoints.baselines.registry import find_layout
 from hrnet_tf.checkpoints.entry import converted, official_shape
-from hrnet_tf.checkpoints.infer_spec import TRUNK, classes_of, infer_network, kind_of
-from hrnet_tf.checkpoints.layer_names import has_counters, official_names, unwrapped
+from hrnet_tf.checkpoints.infer_spec import TRUNK, classes_of, head_of, infer_network, kind_of, task_of
+from hrnet_tf.checkpoints.layer_names import has_counters, has_openmmlab_regions, official_names, unwrapped
 from hrnet_tf.checkpoints.layout import entries
 from hrnet_tf.checkpoints.report import ImportReport
 from hrnet_tf.checkpoints.torch_reader import Arrays, read_checkpoint
@@ -21,14 +21,14 @@ from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.keypoint_categories import category_for
-from hrnet_tf.spec.network import TASK_HEADS, HRNetSpec
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, complete_folder, write_json
 
 NORM_SCALE_FLOOR = 1e-5  # InPlaceABN scales by |gamma| + this
 HEADS = (
     "final_layer.", "last_layer.", "head.", "incre_modules.", "downsamp_modules.", "classifier.", "neck.", "rpn_head.",
-    "bbox_head.",
+    "bbox_head.", "aux_head.", "conv3x3_ocr.", "ocr_distri_head.", "cls_head.",
 )  # fmt: skip
 
 
@@ -124,8 +124,11 @@ def load_into_network(
     only_trunk = model is not None and _has_only_trunk(kind, model)
     spec = _network(arrays, kind, model, only_trunk=only_trunk)
     notes = []
+    if spec.is_aligned and has_openmmlab_regions(plain):
+        spec = dataclasses.replace(spec, interpolation="bilinear")
+        notes.append("OpenMMLab's HRNet-OCR upsamples with half-pixel centers, and not with the corners in one place")
     if inplace_abn is None:
-        inplace_abn = kind == "segmentation" and not has_counters(raw)
+        inplace_abn = task_of(kind) == "segmentation" and not has_counters(raw)
     if inplace_abn:
         arrays = _without_inplace_abn(arrays)
         notes.append(f"trained with InPlaceABN: the scales of BatchNorm became |scale| + {NORM_SCALE_FLOOR:g}")
@@ -153,7 +156,7 @@ def _network(arrays: Arrays, kind: str, model: HRNetSpec | None, *, only_trunk: 
         return infer_network(arrays)
     if only_trunk:
         return model
-    if TASK_HEADS.get(kind) != model.head_kind:
+    if head_of(kind) != model.head_kind:
         raise HRNetError(f"the checkpoint is for {kind}, but `model` {model.name} is for {model.task}; omit `model` to infer it")
     return dataclasses.replace(model, classes=classes_of(arrays, kind))
 

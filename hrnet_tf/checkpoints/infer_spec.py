@@ -7,7 +7,7 @@ import dataclasses
 from hrnet_tf.checkpoints.baselines.registry import known_systems
 from hrnet_tf.checkpoints.shapes import count, rows
 from hrnet_tf.checkpoints.torch_reader import Arrays
-from hrnet_tf.spec.network import HRNetSpec, StageSpec
+from hrnet_tf.spec.network import OBJECT_CONTEXT, OBJECT_CONTEXT_WIDTH, TASK_HEADS, HRNetSpec, StageSpec
 from hrnet_tf.spec.presets import PRESETS, default_size, interpolation_of
 from mobile_eval.errors import HRNetError
 
@@ -18,6 +18,7 @@ _SIGNATURES = {  # an entry that only networks of this task have, and the one wh
     "landmarks": ("head.0.weight", "head.3.weight"),
     "detection": ("neck.reduction_conv.0.weight", "bbox_head.fc_cls.weight"),
     "pose": ("final_layer.weight", "final_layer.weight"),
+    OBJECT_CONTEXT: ("conv3x3_ocr.0.weight", "cls_head.weight"),
 }
 KNOWN_LAYOUTS = "the official HRNet repositories', timm's, OpenMMLab's (mmpose, mmseg, mmdet, mmpretrain)"
 
@@ -29,13 +30,11 @@ def kind_of(arrays: Arrays) -> str:
         arrays: Arrays by official names.
 
     Returns:
-        The task of an HRNet, or "trunk".
+        The task of an HRNet, "object_context" for HRNet-OCR, or "trunk".
 
     Raises:
         HRNetError: If the layout is unknown.
     """
-    if any(name.startswith(("ocr_", "aux_head", "conv3x3_ocr")) for name in arrays):
-        raise HRNetError("the checkpoint is an HRNet with an OCR head (conv3x3_ocr, aux_head), which is not supported")
     has_stem = "conv1.weight" in arrays and "layer1.0.conv1.weight" in arrays
     if has_stem and any(name.startswith("stage2.") for name in arrays):
         return next((task for task, (signature, _) in _SIGNATURES.items() if signature in arrays), TRUNK)
@@ -65,17 +64,34 @@ def infer_network(arrays: Arrays) -> HRNetSpec:
     spec = HRNetSpec(
         name="hrnet",
         width=rows(arrays, f"stage2.0.branches.0.0.conv{3 if bottleneck else 2}.weight"),
-        input_size=default_size(kind),
+        input_size=default_size(task_of(kind)),
         classes=classes_of(arrays, kind),
         stages=stages,
         stem_width=rows(arrays, "conv1.weight"),
         stage1_blocks=count(arrays, r"layer1\.(\d+)\."),
         stage1_width=rows(arrays, "layer1.0.conv1.weight"),
-        task=kind,
+        task=task_of(kind),
         block="bottleneck" if bottleneck else "basic",
-        interpolation=interpolation_of(kind),
+        **(_object_context(arrays) if kind == OBJECT_CONTEXT else {"interpolation": interpolation_of(kind)}),
     ).full()
     return _named(spec)
+
+
+def _object_context(arrays: Arrays) -> dict[str, str | int | None]:
+    """The values of a spec that HRNet-OCR has, and other networks do not."""
+    features = rows(arrays, "conv3x3_ocr.0.weight")
+    width = None if features == OBJECT_CONTEXT_WIDTH else features
+    return {"head": OBJECT_CONTEXT, "interpolation": "aligned", "head_width": width}
+
+
+def task_of(kind: str) -> str:
+    """Return the task of an HRNet of a kind."""
+    return "segmentation" if kind == OBJECT_CONTEXT else kind
+
+
+def head_of(kind: str) -> str | None:
+    """Return the head of an HRNet of a kind; None for a trunk."""
+    return OBJECT_CONTEXT if kind == OBJECT_CONTEXT else TASK_HEADS.get(kind)
 
 
 def classes_of(arrays: Arrays, kind: str) -> int:

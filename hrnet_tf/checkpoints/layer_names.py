@@ -19,6 +19,7 @@ PREFIXES = ("model", "net", "network", "ema", "ema_model", "averaged_model")
 MODULE_WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
 IGNORED = re.compile(r"(.*\.)?num_batches_tracked|loss\..*")
 
+OPENMMLAB_REGIONS = r"decode_head\.1\.conv_seg"  # the classifier of mmsegmentation's HRNet-OCR
 _COMMON = [
     (r"backbone\.(.*)", r"\1"),
     (r"decode_head\.convs\.0\.conv\.(.*)", r"last_layer.0.\1"),
@@ -34,11 +35,43 @@ _COMMON = [
     (r"neck\.final_layer\.bn\.(.*)", r"final_layer.1.\1"),
     (r"head\.fc\.(.*)", r"classifier.\1"),
 ]
+_OBJECT_CONTEXT = [  # mmsegmentation's cascade of a head for the regions and an OCR head
+    (r"decode_head\.0\.convs\.0\.conv\.(.*)", r"aux_head.0.\1"),
+    (r"decode_head\.0\.convs\.0\.bn\.(.*)", r"aux_head.1.\1"),
+    (r"decode_head\.0\.conv_seg\.(.*)", r"aux_head.3.\1"),
+    (r"decode_head\.1\.bottleneck\.conv\.(.*)", r"conv3x3_ocr.0.\1"),
+    (r"decode_head\.1\.bottleneck\.bn\.(.*)", r"conv3x3_ocr.1.\1"),
+    (r"decode_head\.1\.object_context_block\.bottleneck\.conv\.(.*)", r"ocr_distri_head.conv_bn_dropout.0.\1"),
+    (r"decode_head\.1\.object_context_block\.bottleneck\.bn\.(.*)", r"ocr_distri_head.conv_bn_dropout.1.0.\1"),
+    *(
+        (rf"decode_head\.1\.object_context_block\.{theirs}\.{layer}\.(.*)", rf"ocr_distri_head.object_context_block.{place}.\1")
+        for theirs, layer, place in (
+            (r"query_project\.0", "conv", "f_pixel.0"),
+            (r"query_project\.0", "bn", "f_pixel.1.0"),
+            (r"query_project\.1", "conv", "f_pixel.2"),
+            (r"query_project\.1", "bn", "f_pixel.3.0"),
+            (r"key_project\.0", "conv", "f_object.0"),
+            (r"key_project\.0", "bn", "f_object.1.0"),
+            (r"key_project\.1", "conv", "f_object.2"),
+            (r"key_project\.1", "bn", "f_object.3.0"),
+            ("value_project", "conv", "f_down.0"),
+            ("value_project", "bn", "f_down.1.0"),
+            ("out_project", "conv", "f_up.0"),
+            ("out_project", "bn", "f_up.1.0"),
+        )
+    ),
+    (OPENMMLAB_REGIONS + r"\.(.*)", r"cls_head.\1"),
+]
 _LANDMARKS = [  # mmpose's head with convolutions before the last one
     (r"head\.conv_layers\.([01])\.(.*)", r"head.\1.\2"),
     (r"head\.final_layer\.(.*)", r"head.3.\1"),
 ]
 _POSE = [(r"(?:keypoint_head|head)\.final_layer\.(.*)", r"final_layer.\1")]
+
+
+def has_openmmlab_regions(arrays: Arrays) -> bool:
+    """Return whether a checkpoint without wrappers is of mmsegmentation's HRNet-OCR."""
+    return any(re.match(OPENMMLAB_REGIONS, name) for name in arrays)
 
 
 def unwrapped(arrays: Arrays) -> Arrays:
@@ -69,7 +102,7 @@ def official_names(arrays: Arrays) -> Arrays:
     """
     arrays = unwrapped(arrays)
     has_mix_layers = any(name.startswith("head.conv_layers.") for name in arrays)
-    rules = _COMMON + (_LANDMARKS if has_mix_layers else _POSE)
+    rules = [*_COMMON, *_OBJECT_CONTEXT, *(_LANDMARKS if has_mix_layers else _POSE)]
     return _background_first({_rename(name, rules): array for name, array in arrays.items()})
 
 

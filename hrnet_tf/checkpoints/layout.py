@@ -91,10 +91,25 @@ def _head(spec: HRNetSpec) -> Iterator[Entry]:
             yield from _dense("head", "head_heatmaps")
         case "dense":
             yield from _dense("last_layer", "head_logits")
+        case "object_context":
+            yield from _object_context()
         case "classification":
             yield from _classification(spec)
         case _:
             yield from _detector()
+
+
+def _object_context() -> Iterator[Entry]:
+    yield from _dense("aux_head", "head_regions")
+    yield from _unit("conv3x3_ocr.0", "conv3x3_ocr.1", "head_pixels", bias=True)
+    attention = "ocr_distri_head.object_context_block"
+    for official, variable, steps in (("f_pixel", "head_query", 2), ("f_object", "head_key", 2), ("f_down", "head_value", 1)):
+        for step in range(steps):
+            place = f"{attention}.{official}"
+            yield from _unit(f"{place}.{2 * step}", f"{place}.{2 * step + 1}.0", variable, step + 1)
+    yield from _unit(f"{attention}.f_up.0", f"{attention}.f_up.1.0", "head_context")
+    yield from _unit("ocr_distri_head.conv_bn_dropout.0", "ocr_distri_head.conv_bn_dropout.1.0", "head_fuse")
+    yield from _conv("cls_head", "head_logits", bias=True)
 
 
 def _dense(name: str, output: str) -> Iterator[Entry]:

@@ -44,4 +44,4 @@ def build_model(spec: Network, *, folded: bool = False, gate: UnitWrapper | None
         return build_baseline(spec, folded=folded, auxiliary=auxiliary)
     from hrnet_tf.models.hrnet import build_hrnet
 
-    return build_hrnet(spec, folded=folded, gate=gate)
+    return build_hrnet(spec, folded=folded, gate=gate, auxiliary=auxiliary)

@@ -17,6 +17,7 @@ from hrnet_tf.models.trunk import spec_of
 from hrnet_tf.spec.baselines.blocks import BlockOptions, bottleneck_block, bottleneck_widths
 from hrnet_tf.spec.baselines.faster_rcnn import PYRAMID_CHANNELS
 from hrnet_tf.spec.baselines.layers import ALIGNED, BILINEAR
+from hrnet_tf.spec.baselines.object_context import object_context_head
 from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, HRNetSpec
 from mobile_eval.tasks.detection.constants import PYRAMID_LEVELS
 
@@ -46,6 +47,13 @@ def dense_head(branches: Branches, spec: HRNetSpec, output_layer: str, *, folded
     """
     maps = KerasLayers(folded=folded).conv(_gather(branches), spec.head_channels, 1, "head_mix", bias=True)
     return output_conv(maps, spec.classes, output_layer)
+
+
+def object_context_logits(branches: Branches, spec: HRNetSpec, *, folded: bool = False) -> tuple[Tensor, Tensor]:
+    """HRNet-OCR: logits and soft regions, both (N, H/4, W/4, classes)."""
+    interpolation = ALIGNED if spec.is_aligned else BILINEAR
+    widths = spec.full_gathered_channels, spec.head_channels, spec.classes
+    return object_context_head(KerasLayers(folded=folded), _gather(branches, interpolation), *widths)
 
 
 def classification_head(branches: Branches, spec: HRNetSpec, *, folded: bool = False) -> Tensor:
@@ -78,15 +86,15 @@ def feature_pyramid(branches: Branches, channels: int = PYRAMID_CHANNELS) -> dic
 def full_size(model: KerasModel) -> KerasModel:
     """Return a model whose maps are upsampled bilinearly to the size of the image: (N, H, W, classes).
 
-    Half-pixel centers, or the corners in one place for networks that are trained so (`SegmentationSpec.is_aligned`).
+    Half-pixel centers, or the corners in one place for networks that are trained so (`is_aligned` of their spec).
     """
     interpolation = ALIGNED if getattr(spec_of(model), "is_aligned", False) else BILINEAR
     logits = Resize(model.input_shape[1:3], interpolation, name="head_full_size")(model.output)
     return keras.Model(model.input, logits, name=model.name)
 
 
-def _gather(branches: Branches) -> Tensor:
+def _gather(branches: Branches, interpolation: str = BILINEAR) -> Tensor:
     """HRNetV2's representation: all branches upsampled bilinearly to stride 4 and concatenated, (N, H/4, W/4, 15 * width)."""
     first, *lower = sorted(branches)
-    maps = [Upsampling(2**branch, "bilinear", name=f"head_up{branch}")(branches[branch]) for branch in lower]
+    maps = [Upsampling(2**branch, interpolation, name=f"head_up{branch}")(branches[branch]) for branch in lower]
     return keras.layers.Concatenate(name="head_gathered")([branches[first], *maps]) if maps else branches[first]

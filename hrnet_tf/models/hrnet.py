@@ -17,6 +17,7 @@ from hrnet_tf.models.heads import (
     dense_head,
     feature_pyramid,
     heatmap_head,
+    object_context_logits,
 )
 from hrnet_tf.models.keras_layers import KerasLayers
 from hrnet_tf.models.layers import UnitWrapper
@@ -28,7 +29,7 @@ from hrnet_tf.spec.units import BranchModule, FusionLink, ResidualBlock
 from hrnet_tf.spec.widths import STEM1, stage1_stream, stem_stream
 
 
-def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | None = None) -> KerasModel:
+def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | None = None, auxiliary: bool = False) -> KerasModel:
     """Build the Keras model of an HRNet; only what can influence an output is built.
 
     Args:
@@ -37,22 +38,25 @@ def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | No
             layers, which makes quantization and conversion faster. `folding.fold_batch_norm` makes its weights.
         gate: Applied to the output of each removable unit: to the feature maps of a link, and to what a residual block adds to
             its identity path. See `gates`.
+        auxiliary: Whether to output the soft regions of HRNet-OCR, too, as the second entry of a list.
 
     Returns:
         A functional model from normalized float32 images (N, H, W, 3) to an output that depends on the head:
 
         - "heatmap", "multiscale_heatmap": heatmaps (N, H/4, W/4, classes)
-        - "dense": logits (N, H/4, W/4, classes); `heads.full_size` upsamples them to the size of the image
+        - "dense", "object_context": logits (N, H/4, W/4, classes); `heads.full_size` upsamples them to the size of the image
         - "classification": logits (N, classes)
         - "detection": the dictionary of `detection.faster_rcnn.detector_outputs`
         - "pyramid": the feature maps of the branches, a dictionary of "P2" (N, H/4, W/4, width) to "P5" (N, H/32, W/32, 8 width)
     """
     image = keras.Input((*spec.input_size, 3), name="image")
     branches = build_trunk(image, spec, folded=folded, gate=gate)
-    return HRNetModel(image, _build_head(image, branches, spec, folded=folded), name=spec.name)
+    return HRNetModel(image, _build_head(image, branches, spec, folded=folded, auxiliary=auxiliary), name=spec.name)
 
 
-def _build_head(image: Tensor, branches: Branches, spec: HRNetSpec, *, folded: bool) -> Tensor | dict[str, Tensor]:
+def _build_head(
+    image: Tensor, branches: Branches, spec: HRNetSpec, *, folded: bool, auxiliary: bool
+) -> Tensor | list[Tensor] | dict[str, Tensor]:
     match spec.head_kind:
         case "heatmap":
             return heatmap_head(branches, spec.classes)
@@ -60,6 +64,9 @@ def _build_head(image: Tensor, branches: Branches, spec: HRNetSpec, *, folded: b
             return dense_head(branches, spec, HEATMAP_LAYER, folded=folded)
         case "dense":
             return dense_head(branches, spec, LOGITS_LAYER, folded=folded)
+        case "object_context":
+            outputs = object_context_logits(branches, spec, folded=folded)
+            return list(outputs) if auxiliary else outputs[0]
         case "pyramid":
             return {f"P{branch + 2}": maps for branch, maps in branches.items()}
         case "classification":

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Tensor
+from hrnet_tf.models.baselines.attention import PixelAttention, RegionMeans
 from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize, Scaling
 from hrnet_tf.models.layers import (
     OUTPUT_DTYPE,
@@ -109,6 +110,12 @@ class KerasLayers(Layers[Tensor]):
 
     def global_mean(self, x: Tensor, name: str) -> Tensor:
         return keras.layers.GlobalAveragePooling2D(name=name)(x)
+
+    def region_means(self, features: Tensor, regions: Tensor, name: str) -> Tensor:
+        return RegionMeans(name=name)([features, regions])
+
+    def attention(self, query: Tensor, key: Tensor, value: Tensor, name: str) -> Tensor:
+        return PixelAttention(name=name)([query, key, value])
 
     def dense(self, x: Tensor, outputs: int, name: str) -> Tensor:
         return output_dense(x, outputs, name)

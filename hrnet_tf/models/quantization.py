@@ -16,6 +16,7 @@ from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.backend.graph import all_layers, output_tensors, pack_outputs
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Images, KerasLayer, KerasModel, QuantizeConfig, Variable, Weights
+from hrnet_tf.models.baselines.attention import PixelAttention, RegionMeans
 from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize, Scaling
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.two_stage import DetectorStages, JoinedDetector, is_detector
@@ -30,6 +31,7 @@ from mobile_eval.errors import HRNetError
 
 Ranges = dict[str, tuple[float, float]]  # (minimum, maximum) by layer
 QUANTIZATION = "quantization-aware training"
+ATTENTION = (RegionMeans.__name__, PixelAttention.__name__)
 # Layers that do not change the range of values, and others whose outputs int8 kernels compute
 SAME_RANGE = ("StemPadding", "Upsampling", "Resize", "UpSampling2D", "InputLayer")
 ROUNDED = ("Multiply", "Subtract", "Maximum", "Minimum", "PReLU", "Resizing", "Scaling")
@@ -157,10 +159,19 @@ def check_quantizable(folded: KerasModel) -> None:
             raise HRNetError(f"`model`: the layer {layer.name} ({kind}) cannot be quantized: {_instead_of(kind)}")
 
 
+def check_fits_8_bits(folded: KerasModel) -> None:
+    """Raise HRNetError, which names it, if a layer of a folded model computes nothing useful with 8 bits."""
+    for layer in all_layers(folded):
+        if (kind := type(layer).__name__) in ATTENTION:
+            raise HRNetError(f"`model`: the layer {layer.name} ({kind}) cannot be quantized: {_instead_of(kind)}")
+
+
 def _instead_of(kind: str) -> str:
     """What to do about a layer that cannot be quantized."""
     if kind == "AdaptiveMean":
         return "choose an `input_size` whose maps at its place are a multiple of its windows, so that it is average pooling"
+    if kind in ATTENTION:
+        return "the weights of a region's pixels need more than 8 bits; convert to float32, float16 or dynamic"
     instead = "a Keras layer, such as Add" if kind in OPERATIONS else "others, such as Conv2D, Dense, Add, Multiply, ReLU"
     return f"replace it by {instead}, or compute it behind the exported model"
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.baselines.faster_rcnn import FasterRCNNSpec
+from hrnet_tf.spec.baselines.object_context import traced_head
 from hrnet_tf.spec.baselines.trace import traced
 from hrnet_tf.spec.detection import DetectorSpec, detection_widths, proposal_limits, pyramid_sizes
-from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, FIRST_STAGE, PYRAMID, HRNetSpec
+from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, FIRST_STAGE, OBJECT_CONTEXT, PYRAMID, HRNetSpec
 from hrnet_tf.spec.units import BranchModule, FusionLink, ResidualBlock
 from hrnet_tf.spec.widths import BOTTLENECK_EXPANSION, STEM1, branch_stream, stage1_stream, stem_stream
 from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, BIN_SAMPLES, POOLED_SIZE, PYRAMID_LEVELS
@@ -61,6 +62,7 @@ def activation_parts(spec: Network) -> Iterator[Part]:
         "heatmap": _heatmap_head,
         "multiscale_heatmap": _dense_head,
         "dense": _dense_head,
+        OBJECT_CONTEXT: _object_context_head,
         "classification": _classification_head,
         "detection": _detection_head,
     }
@@ -177,6 +179,12 @@ def _gathered(spec: HRNetSpec) -> int:
 def _dense_head(spec: HRNetSpec) -> Iterator[Part]:
     outputs = _maps(spec.head_channels + spec.classes, spec.resolution(0))
     yield Part("head", _branches(spec, spec.outputs), _gathered(spec) + outputs)
+
+
+def _object_context_head(spec: HRNetSpec) -> Iterator[Part]:
+    yield Part("head_gathered", _branches(spec, spec.outputs), _gathered(spec))
+    for step in traced_head(spec).steps:
+        yield Part(step.name, step.inputs, step.outputs)
 
 
 def _classification_head(spec: HRNetSpec) -> Iterator[Part]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hrnet_tf.spec.baselines.base import BaselineSpec
+from hrnet_tf.spec.baselines.base import AuxiliaryOutput, BaselineSpec
+from hrnet_tf.spec.baselines.object_context import REGIONS_OUTPUT
 from hrnet_tf.spec.baselines.registry import BASELINES
-from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.network import OBJECT_CONTEXT, HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import JsonObject
 
@@ -14,6 +15,13 @@ _ARCHITECTURES: dict[str, type[HRNetSpec] | type[BaselineSpec]] = {
     "hrnet": HRNetSpec,
     **{kind.architecture: kind for kind in BASELINES},
 }
+
+
+def auxiliary_outputs(spec: Network) -> tuple[AuxiliaryOutput, ...]:
+    """Return the outputs of a network that only training needs, in their order."""
+    if isinstance(spec, BaselineSpec):
+        return spec.auxiliary_outputs
+    return (REGIONS_OUTPUT,) if spec.head_kind == OBJECT_CONTEXT else ()
 
 
 def network_description(spec: Network) -> JsonObject:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.baselines.faster_rcnn import FasterRCNNSpec
+from hrnet_tf.spec.baselines.object_context import traced_head
 from hrnet_tf.spec.baselines.trace import traced
 from hrnet_tf.spec.convolutions import Convolution, convolutions
 from hrnet_tf.spec.cost import Cost, conv_cost, dense_cost, total
 from hrnet_tf.spec.detection import PAPER_PROPOSALS, SMALL_PROPOSALS, DetectorSpec, detection_widths, pyramid_sizes
-from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, PYRAMID, HRNetSpec
+from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, OBJECT_CONTEXT, PYRAMID, HRNetSpec
 from hrnet_tf.spec.units import ResidualBlock
 from hrnet_tf.spec.widths import BOTTLENECK_EXPANSION
 from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, POOLED_SIZE
@@ -54,6 +55,7 @@ def head_costs(spec: HRNetSpec) -> dict[str, Cost]:
         "heatmap": _heatmap_head,
         "multiscale_heatmap": _dense_head,
         "dense": _dense_head,
+        OBJECT_CONTEXT: _object_context_head,
         "classification": _classification_head,
         "detection": _detection_head,
     }
@@ -93,6 +95,11 @@ def _dense_head(spec: HRNetSpec) -> dict[str, Cost]:
     mixed, size = spec.head_channels, spec.resolution(0)
     mix = conv_cost(spec.gathered_channels, mixed, 1, size, bias=True)
     return {"head": mix + conv_cost(mixed, spec.classes, 1, size, norm=False, bias=True)}
+
+
+def _object_context_head(spec: HRNetSpec) -> dict[str, Cost]:
+    """HRNet-OCR; the products of attention are no convolutions, and not counted, as in the paper."""
+    return traced_head(spec).parts()
 
 
 def _classification_head(spec: HRNetSpec) -> dict[str, Cost]:

@@ -89,9 +89,9 @@ def _conv(
     return Convolution(name, part, (reads,), writes, kernel, stride, spec.width_of(reads), spec.width_of(writes), size)
 
 
-def _output(spec: HRNetSpec, name: str, reads: tuple[str, ...], target: int, size: Size) -> Convolution:
-    """A 1x1 convolution of a head."""
-    return Convolution(name, "head", reads, None, 1, 1, sum(map(spec.width_of, reads)), target, size)
+def _output(spec: HRNetSpec, name: str, reads: tuple[str, ...], target: int, size: Size, kernel: int = 1) -> Convolution:
+    """A convolution of a head."""
+    return Convolution(name, "head", reads, None, kernel, 1, sum(map(spec.width_of, reads)), target, size)
 
 
 def _bottleneck(spec: HRNetSpec, part: str, reads: str, writes: str, size: Size) -> Iterator[Convolution]:
@@ -170,6 +170,9 @@ def _head(spec: HRNetSpec) -> Iterator[Convolution]:
             yield _output(spec, "head_heatmaps", streams, spec.classes, spec.resolution(spec.outputs[0]))
         case "dense" | "multiscale_heatmap":
             yield _output(spec, "head_mix_conv1", streams, spec.head_channels, spec.resolution(0))
+        case "object_context":
+            yield _output(spec, "head_mix_conv1", streams, spec.full_gathered_channels, spec.resolution(0))
+            yield _output(spec, "head_pixels_conv1", streams, spec.head_channels, spec.resolution(0), kernel=3)
         case "classification":
             for branch, stream in zip(spec.outputs, streams, strict=True):
                 inner, name = spec.head_channels * 2**branch, f"head_widen{branch}"

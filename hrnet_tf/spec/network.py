@@ -30,16 +30,18 @@ TASK_HEADS = {
     "detection": "detection",
 }
 TASKS = tuple(TASK_HEADS)
+OBJECT_CONTEXT = "object_context"  # of a network for segmentation: HRNet-OCR
 PYRAMID = "pyramid"  # no head: the feature maps of the branches, for a head of the user's own
-HEADS = (*TASK_HEADS.values(), PYRAMID)
+HEADS = (*TASK_HEADS.values(), OBJECT_CONTEXT, PYRAMID)
 HEATMAP_HEADS = ("heatmap", "multiscale_heatmap")
 BLOCKS = ("basic", "bottleneck")
-INTERPOLATIONS = ("nearest", "bilinear")
+INTERPOLATIONS = ("nearest", "bilinear", "aligned")
 STEM_STRIDE = 4
 FIRST_STAGE = 2  # the first stage with more than one branch
 MAX_SIZE = 65536  # pixels, channels or classes; a larger number is a mistake
 MAX_MODULES = 64  # per stage; also blocks per branch
 CLASSIFICATION_WIDTH = 32  # inner width of the bottleneck that widens branch 0 (HRNet-W-C); it doubles from branch to branch
+OBJECT_CONTEXT_WIDTH = 512  # features of a pixel and of a region (HRNet-OCR)
 CLASSIFICATION_FEATURES = 64  # features per inner channel of that bottleneck
 
 
@@ -101,12 +103,14 @@ class HRNetSpec:
         task: Name of the task.
         block: Kind of the residual blocks of the branches, "basic" or "bottleneck". Bottleneck blocks have a quarter of the
             branch's channels inside.
-        interpolation: How links from lower resolutions upsample, "nearest" or "bilinear".
+        interpolation: How links from lower resolutions upsample, "nearest" or "bilinear"; "aligned" is bilinear with the
+            corners in one place, also where a head concatenates the branches.
         head: Kind of the head, one of `HEADS`; None for the default head of `task`. A task that is not one of `TASKS` has no
             default.
         head_width: Width of the head; None for the width in the paper. For "dense" and "multiscale_heatmap" it is the number
             of channels of the mixed maps, for "classification" the inner width of the bottleneck that widens branch 0, for
-            "detection" the number of channels of the pyramid. "heatmap" and "pyramid" have no width.
+            "detection" the number of channels of the pyramid, for "object_context" the number of features of a pixel. "heatmap"
+            and "pyramid" have no width.
         head_branches: The branches that the head reads: some for a head of the user's own ("pyramid"), None for all; one for
             "heatmap", None for the first.
         links: The fusion links that the network has.
@@ -258,10 +262,20 @@ class HRNetSpec:
         return sum(self.channels(branch) for branch in self.outputs)
 
     @property
+    def full_gathered_channels(self) -> int:
+        """`gathered_channels` before any was removed."""
+        return sum(self.full_channels(branch) for branch in self.outputs)
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether upsampling has the corners in one place."""
+        return self.interpolation == "aligned"
+
+    @property
     def head_channels(self) -> int:
         """`head_width`, or its value in the paper. For detectors see `hrnet_tf.spec.detection.detection_widths`."""
-        gathered = sum(self.full_channels(branch) for branch in self.outputs)
-        return self.head_width or (CLASSIFICATION_WIDTH if self.head_kind == "classification" else gathered)
+        papers = {"classification": CLASSIFICATION_WIDTH, OBJECT_CONTEXT: OBJECT_CONTEXT_WIDTH}
+        return self.head_width or papers.get(self.head_kind, self.full_gathered_channels)
 
     def resolution(self, branch: int) -> Size:
         """The (height, width) of a branch's feature maps."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baselines.registry import BASELINES
-from hrnet_tf.spec.network import HRNetSpec, StageSpec
+from hrnet_tf.spec.network import OBJECT_CONTEXT, HRNetSpec, StageSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import Size
 
@@ -77,6 +77,11 @@ def _small_detector(spec: HRNetSpec) -> HRNetSpec:
     return dataclasses.replace(spec, input_size=input_size, head_width=head_width)
 
 
+def _object_context(name: str, width: int) -> HRNetSpec:
+    spec = _hrnet(name, "segmentation", width)
+    return dataclasses.replace(spec, head=OBJECT_CONTEXT, interpolation="aligned")  # as HRNet/HRNet-Semantic-Segmentation
+
+
 def _small_v1(name: str, task: str) -> HRNetSpec:
     return _hrnet(name, task, 16, (StageSpec(1, 2),) * 3, stage1_blocks=1, stage1_width=32)
 
@@ -96,6 +101,8 @@ _HRNETS = (
     _small_v2("pose-small-v2", "pose"),
     _micro("pose-micro", "pose"),
     *(_hrnet(f"segment-w{width}", "segmentation", width) for width in (18, 40, 48)),
+    _object_context("segment-w18-ocr", 18),
+    _object_context("segment-w48-ocr", 48),
     _small_v1("segment-small-v1", "segmentation"),
     _small_v2("segment-small-v2", "segmentation"),
     _hrnet("landmarks-w18", "landmarks", 18),

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from hrnet_tf.workflows.jobs import Job
 from hrnet_tf.workflows.steps import Part, Step, step
+from hrnet_tf.workflows.study_data import StudyData
 from hrnet_tf.workflows.study_options import MANIFEST, StudyOptions
 from hrnet_tf.workflows.study_presets import StudyPreset
 from mobile_eval.errors import HRNetError
@@ -42,15 +43,6 @@ SELECTIONS = {  # options of `hrnet prune` by kind of arm
 }
 FROM_ELASTIC = ("units", "links", "random")  # kinds of arms that start from the elastic network
 ELASTIC_SHARE = 0.75  # of its batches
-
-
-@dataclass(frozen=True)
-class StudyData:
-    """COCO keypoint files for training and validation, and the folder of their images."""
-
-    train: Path
-    val: Path
-    images: Path
 
 
 @dataclass(frozen=True)
@@ -105,14 +97,14 @@ class Study:
         options: The options that it was started with.
         size: Its size.
         data: What the arms are trained and measured on.
-        source: The training annotations that `data` are a part of if settings are chosen on another part of it.
+        source: The data that `data` are a part of if settings are chosen on a part of the training data.
         output: Folder for the results.
     """
 
     options: StudyOptions
     size: StudyPreset
     data: StudyData
-    source: Path
+    source: StudyData
     output: Path
 
     @classmethod
@@ -123,26 +115,15 @@ class Study:
             HRNetError: There is no such preset, or data are missing.
         """
         size = options.size()
-        required = (options.train_annotations, options.images, *(() if options.hold_out else (options.val_annotations,)))
-        if any(required) and not all(required):
-            raise HRNetError("data need all of `train_annotations`, `val_annotations` (or `hold_out`) and `images`")
-        if options.hold_out and options.val_annotations:
-            raise HRNetError("`hold_out` measures on training images: leave `val_annotations` out")
-        if options.train_annotations and options.images:
+        users = StudyData.of(options)
+        if users is None and size.synthetic_images is None:
+            raise HRNetError(f"`preset` {options.preset} needs data: give {StudyData.needed(options)}")
+        if users:
             size = replace(size, synthetic_images=None)
-            data = StudyData(options.train_annotations, options.val_annotations or Path(), options.images)
-        elif size.synthetic_images is None:
-            raise HRNetError(
-                f"`preset` {options.preset} needs data: give `train_annotations`, `val_annotations` (or `hold_out`) and `images`"
-            )
-        else:
-            people = output / "people"
-            train, val = (people / f"person_keypoints_{split}.json" for split in ("train", "val"))
-            data = StudyData(train, val, people / "images")
-        source = data.train
+        data = users or StudyData.synthetic(output / "people")
+        source = data
         if options.hold_out:
-            split = output / "split"
-            data = replace(data, train=split / "train.json", val=split / "held_out.json")
+            data = data.split_into(output / "split")
         return cls(options, size, data, source, output)
 
     def manifest(self) -> dict[str, object]:
@@ -164,9 +145,8 @@ class Study:
     def report_job(self, listed: Sequence[Arm]) -> Job:
         """Return the job that measures the models of arms in one interleaved run, and writes the report."""
         files = [self._model(label) for arm in listed for label in arm.labels.values()]
-        data = ("--annotations", self.data.val, "--images", self.data.images)
         report = ("--arms", self.output / MANIFEST, f"--rounds {self.size.rounds} --output", self.report.parent)
-        compare = step("compare", *files, *data, *report, result=self.report)
+        compare = step("compare", *files, *self.data.validation, *report, result=self.report)
         return Job(REPORT, (compare,), tuple(arm.job for arm in listed))
 
     def finished_arms(self) -> tuple[list[Arm], list[Arm]]:
@@ -184,12 +164,11 @@ class Study:
         if self.size.synthetic_images:
             train, val = self.size.synthetic_images
             drawn = f"data synthetic --train-images {train} --val-images {val} --output"
-            yield step(drawn, self.data.images.parent, result=self.source)
-        if self.options.hold_out:
-            held_out = self.data.val
-            yield step(
-                "data split", self.source, f"--fraction {self.options.hold_out} --output", held_out.parent, result=held_out
-            )
+            yield step(drawn, self.data.images.parent, result=self.source.annotations)
+        if self.options.hold_out and self.source.annotations and self.data.val_annotations:
+            held_out = self.data.val_annotations
+            fraction = f"--fraction {self.options.hold_out} --output"
+            yield step("data split", self.source.annotations, fraction, held_out.parent, result=held_out)
 
     def _base_steps(self) -> Iterator[Step]:
         run = self._run(BASE)
@@ -205,8 +184,8 @@ class Study:
         yield self._ranking(run, f"--method taylor --method random {ALL_UNITS}")
 
     def _ranking(self, run: Path, methods: str) -> Step:
-        data = ("--annotations", self.data.train, "--images", self.data.images, f"--limit {self.size.ranking_items}")
-        return step("rank", run, *data, methods, result=run / "ranking.json")
+        limit = f"--limit {self.size.ranking_items}"
+        return step("rank", run, *self.data.ranking, limit, methods, result=run / "ranking.json")
 
     def _arm_job(self, arm: Arm) -> Job:
         """Return the job of an arm: the network, its quantization-aware model, and the two files."""
@@ -240,10 +219,8 @@ class Study:
 
     def _training(self, begin: tuple[Part, ...], epochs: int, run: Path, options: tuple[Part, ...]) -> Step:
         """Return a command that trains into `run` and can be resumed."""
-        train = ("--train-annotations", self.data.train, "--images", self.data.images)
-        val = ("--val-annotations", self.data.val)
         sizes = f"--epochs {epochs} --batch-size {self.size.batch_size}"
-        return step(*begin, *train, *val, sizes, *options, "--output", run, "--resume")
+        return step(*begin, *self.data.training, sizes, *options, "--output", run, "--resume")
 
     def _network(self, width: int | None = None) -> str:
         """Return the command that trains the full network, or one of another width."""

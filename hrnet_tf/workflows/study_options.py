@@ -24,11 +24,17 @@ class StudyOptions:
     """What is studied. Options that are not set have the values of the preset."""
 
     preset: str = option(
-        "small", "small (synthetic people, half an hour), lspet, w16 or w32 (hours to days).", choices=tuple(PRESETS), panel=STUDY
+        "small",
+        "small (synthetic people, half an hour), lspet, w16 or w32 (people; hours to days), faces or camvid.",
+        choices=tuple(PRESETS),
+        panel=STUDY,
     )
     train_annotations: Path | None = option(None, "Training annotations (COCO JSON).", panel=STUDY)
     val_annotations: Path | None = option(None, "Validation annotations (COCO JSON).", panel=STUDY)
     images: Path | None = option(None, "Folder of the images.", panel=STUDY)
+    masks: Path | None = option(None, "Folder of the masks (camvid).", panel=STUDY)
+    val_images: Path | None = option(None, "Folder of the validation images (camvid).", panel=STUDY)
+    val_masks: Path | None = option(None, "Folder of the validation masks (camvid).", panel=STUDY)
     hold_out: float | None = option(
         None, "Share of the training images to measure on in the place of the validation set, to choose settings.", panel=STUDY
     )

@@ -48,6 +48,7 @@ class StudyPreset:
         deciding: Names of the deciding arms, such as "units-50".
         ranking_items: Number of items that importance is measured on.
         rounds: Number of timed runs of each model.
+        has_masks: Whether the data are images and masks, and not images and an annotation file.
         synthetic_images: Numbers of training and validation images to generate; None if the study needs data of the user.
     """
 
@@ -68,6 +69,7 @@ class StudyPreset:
     deciding: tuple[str, ...] = ()
     ranking_items: int = 400
     rounds: int = 100
+    has_masks: bool = False
     synthetic_images: tuple[int, int] | None = None
 
     @property
@@ -108,6 +110,17 @@ FULL_DEPTH = replace(
     seeds=1,
     deciding=("full", "units-70", "units-50", "narrow-12", "narrow-8"),
 )
+SECOND_TASK = replace(
+    LSPET,
+    recipe="",
+    batch_size=16,
+    budgets=(0.5,),
+    link_budgets=(),
+    narrow_widths=(12, 8),
+    pruned_kinds=("units", "random", "greedy"),
+    seeds=1,
+    deciding=("full", "units-50", "narrow-8"),
+)
 PRESETS = {
     "small": StudyPreset(
         network="pose-small-v1 --input-size 64x64 --modules 1,2,2 --blocks 1",
@@ -139,5 +152,16 @@ PRESETS = {
         budgets=(0.5,),
         narrow_widths=(),
         deciding=("full", "units-50"),
+    ),
+    "faces": replace(
+        SECOND_TASK, network="landmarks-small-v1 --modules 1,2,2 --input-size 128x128", epochs=20, fine_tuning_epochs=40
+    ),
+    "camvid": replace(
+        SECOND_TASK,
+        network="segment-small-v1 --modules 1,2,2 --input-size 192x256",
+        epochs=40,
+        fine_tuning_epochs=80,
+        ranking_items=200,
+        has_masks=True,
     ),
 }

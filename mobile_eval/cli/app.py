@@ -15,6 +15,7 @@ from mobile_eval.cli.evaluate import evaluate, task_of_file
 from mobile_eval.cli.help import Commands
 from mobile_eval.cli.options import MODES, Limit, MaxPixels, Model, RuntimeOptions, Threads
 from mobile_eval.cli.predict import predict
+from mobile_eval.cli.web import web
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.registry import TASKS
@@ -221,7 +222,7 @@ def links(
     typer.echo(f"page: {output / 'index.html'}")
 
 
-COMMANDS = (evaluate, benchmark, profile, compare, predict, vectors, links)
+COMMANDS = (evaluate, benchmark, profile, compare, predict, vectors, web, links)
 for command in COMMANDS:
     app.command()(command)
 

@@ -11,7 +11,7 @@ import typer
 from mobile_eval.cli.declared import with_options
 from mobile_eval.cli.options import MaxPixels, RuntimeOptions, Threads
 from mobile_eval.errors import HRNetError
-from mobile_eval.pipeline.options import MIN_BOX_SCORE, DetectorOptions
+from mobile_eval.pipeline.options import MIN_BOX_SCORE, DetectorOptions, VideoOptions
 
 if TYPE_CHECKING:
     from mobile_eval.pipeline.predictors import Predictor
@@ -36,6 +36,7 @@ def predict(
     output: Annotated[Path, typer.Option(help="Folder for the pictures, or the video, and JSON.", show_default=False)],
     runtime_options: RuntimeOptions,
     detector_options: DetectorOptions,
+    video_options: VideoOptions,
     boxes: Annotated[
         Path | None,
         typer.Option(
@@ -69,10 +70,6 @@ def predict(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing JSON file.")] = False,
-    frames: Annotated[int | None, typer.Option(min=1, help="Number of frames of a video, at most.", show_default=False)] = None,
-    whole_frame: Annotated[
-        bool, typer.Option("--whole-frame", help="Use full frames of a video; do not track the person.")
-    ] = False,
     threads: Threads = 1,
     max_pixels: MaxPixels = None,
 ) -> None:
@@ -83,28 +80,51 @@ def predict(
 
     Example: [bold]hrnet predict pose.tflite photo.jpg --detector detector.tflite --output poses[/bold]
     """
-    from mobile_eval.keypoints.video import is_video, predict_video
+    from mobile_eval.pipeline.frames import is_video
     from mobile_eval.pipeline.predictors import open_predictor
     from mobile_eval.pipeline.selection import BoxSelection
-    from mobile_eval.runtime.tflite_model import TFLiteModel
 
     if boxes is not None and detector_options.detector is not None:
         raise HRNetError("`boxes` and `detector` both find boxes: give one of them")
     if category is not None and boxes is None and detector_options.detector is None:
         raise HRNetError("`category` chooses among the boxes of `boxes` or `detector`: give one of these")
-    backend = runtime_options.backend(threads)
-    if is_video(images[0]):
-        if boxes or exif or len(images) > 1:
-            raise HRNetError("a video or camera goes alone, without `boxes` and `exif`: its boxes follow the person")
-        if detector_options.detector is not None:
-            raise HRNetError("`detector` is for images: a video follows one person")
-        loaded = TFLiteModel(model, backend)
-        typer.echo(predict_video(loaded, images[0], output, frames=frames, track=not whole_frame, progress=True))
-        return
+    if is_video(images[0]) and (boxes or exif or len(images) > 1):
+        raise HRNetError("a video or camera goes alone, without `boxes` and `exif`: its boxes follow the person")
     best = MIN_BOX_SCORE if min_score is None else min_score
     selection = BoxSelection(best, detector_options.max_iou, detector_options.max_boxes)
+    backend = runtime_options.backend(threads)
     predictor = open_predictor(model, backend, detector=detector_options.detector, category=category, selection=selection)
-    _predict_pictures(predictor, images, output, boxes, category, exif, min_score, overwrite=overwrite)
+    if is_video(images[0]):
+        _predict_video(predictor, images[0], output, video_options, min_score)
+    else:
+        _predict_pictures(predictor, images, output, boxes, category, exif, min_score, overwrite=overwrite)
+
+
+def _predict_video(predictor: Predictor, source: Path, output: Path, options: VideoOptions, min_score: float | None) -> None:
+    from mobile_eval.pipeline.people_in_video import Following
+    from mobile_eval.pipeline.smoothing import Smoothing
+    from mobile_eval.pipeline.video import predict_video
+
+    x, y, width, height = options.first_box or (0.0, 0.0, 0.0, 0.0)
+    following = Following(
+        options.detect_every,
+        track=not options.whole_frame,
+        first_box=(x, y, width, height) if options.first_box else None,
+        smoothing=Smoothing() if options.smooth else None,
+    )
+    result = predict_video(
+        predictor,
+        source,
+        output,
+        following=following,
+        frames=options.frames,
+        min_score=min_score,
+        save_every=options.save_every,
+        show=options.show,
+        timeout_s=options.timeout,
+        progress=True,
+    )
+    typer.echo(result)
 
 
 def _predict_pictures(

@@ -24,7 +24,7 @@ from mobile_eval.runtime.backend import Backend, parse_delegate
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.predictions import check_finds_keypoints, instance_score
 from mobile_eval.typed import JsonObject
-from mobile_eval.viz.poses import draw_skeleton
+from mobile_eval.viz.poses import draw_identity, draw_skeleton
 
 MIN_KEYPOINT_SCORE = 0.2  # keypoints with a lower score are not drawn
 
@@ -85,6 +85,8 @@ class People:
         drawn = image
         for keypoints in self.keypoints[::-1]:  # the best on top
             drawn = draw_skeleton(drawn, keypoints, self.category, min_score)
+        for box, identity in zip(self.boxes, () if self.ids is None else self.ids.tolist(), strict=False):
+            drawn = draw_identity(drawn, box, identity)
         return drawn
 
     def __str__(self) -> str:

@@ -58,7 +58,8 @@ def cut_out(image: Image, box: Box) -> Cutout:
 
 def encode_image(image: Image, suffix: str) -> bytes:
     """Encode an image (H, W, 3), RGB, as the content of a file with that suffix (.jpg or .png)."""
-    success, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == ".jpg" else []
+    success, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
     if not success:
         raise HRNetError(f"opencv cannot write images as {suffix!r}; use .jpg or .png")
     return bytes(data.tobytes())

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.image.geometry import Array, Image
 from mobile_eval.viz.cutout import Cutout
+from mobile_eval.viz.masks import class_colors
 from mobile_eval.viz.svg import element
 
 LEFT_COLOR, RIGHT_COLOR, CENTER_COLOR, WRONG_COLOR = "#39b6ff", "#ff8b3d", "#7be08a", "#ff2d55"
@@ -108,6 +109,18 @@ def draw_skeleton(image: Image, keypoints: Array, category: KeypointCategory, mi
         if confident[joint]:
             cv2.circle(drawn, _pixel(keypoints[joint]), round(thickness * 1.4) + 1, _rgb(HALO), -1, cv2.LINE_AA)
             cv2.circle(drawn, _pixel(keypoints[joint]), round(thickness * 1.4), _rgb(color), -1, cv2.LINE_AA)
+    return drawn
+
+
+def draw_identity(image: Image, box: Array, identity: int) -> Image:
+    """Write an identity at the top of a box (x, y, width, height) into a copy of an image (H, W, 3), in its color."""
+    drawn = image.copy()
+    color = class_colors(identity + 1)[identity].tolist()
+    corner = (max(round(float(box[0])), 0), max(round(float(box[1])), 0))
+    (width, height), _ = cv2.getTextSize(str(identity), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+    cv2.rectangle(drawn, corner, (corner[0] + width + 4, corner[1] + height + 6), color, -1)
+    place = (corner[0] + 2, corner[1] + height + 3)
+    cv2.putText(drawn, str(identity), place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, _rgb(HALO), 1, cv2.LINE_AA)
     return drawn
 
 

@@ -10,6 +10,7 @@ import typer
 from mobile_eval.cli.declared import with_options
 from mobile_eval.cli.help import Commands
 from mobile_eval.cli.options import MaxPixels
+from mobile_eval.errors import HRNetError
 from training.cli.completion import complete_task
 from training.data.options import TrainingData
 
@@ -62,14 +63,24 @@ def synthetic(
     output: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
     train_images: Annotated[int, typer.Option(help="Number of training images.", min=1)] = 1200,
     val_images: Annotated[int, typer.Option(help="Number of validation images.", min=1)] = 200,
-    image_size: Annotated[str, typer.Option(help="Image size as HEIGHTxWIDTH in pixels.")] = "192x160",
+    image_size: Annotated[
+        str | None, typer.Option(help="Image size as HEIGHTxWIDTH in pixels.", show_default="192x160, of clips 240x320")
+    ] = None,
     task: Annotated[
         str,
         typer.Option(help="Task: pose, landmarks, segmentation, classification or detection.", autocompletion=complete_task),
     ] = "pose",
+    people: Annotated[
+        int | None, typer.Option(min=1, help="Number of people, at most, or of each clip.", show_default="3, of clips 4")
+    ] = None,
+    video: Annotated[
+        bool, typer.Option("--video", help="Write clips of people who cross and hide each other, with identities.")
+    ] = False,
+    clips: Annotated[int, typer.Option(min=1, help="With --video, number of clips.")] = 10,
+    frames: Annotated[int, typer.Option(min=1, help="With --video, number of frames of a clip.")] = 90,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
 ) -> None:
-    """Generate a small data set of drawn people with exact labels, for any task.
+    """Generate a small data set of drawn people with exact labels, for any task, or clips to track people in.
 
     pose: joints; landmarks: faces; segmentation: parts of the body; classification: visible side of the head; detection:
     people and heads.
@@ -78,8 +89,16 @@ def synthetic(
     """
     from hrnet_tf.spec.presets import parse_size
     from training.data.synthetic import write_synthetic_people
+    from training.data.synthetic.clip_files import write_synthetic_clips
 
-    write_synthetic_people(output, train_images, val_images, seed=seed, image_size=parse_size(image_size), task=task)
+    if video and task != "pose":
+        raise HRNetError(f"`video` is for the task pose, got {task}")
+    if video:
+        size = parse_size(image_size or "240x320")
+        write_synthetic_clips(output, clips, frames=frames, people=people or 4, seed=seed, image_size=size)
+    else:
+        size = parse_size(image_size or "192x160")
+        write_synthetic_people(output, train_images, val_images, seed=seed, image_size=size, task=task, people=people or 3)
     typer.echo(f"data: {output}")
 
 

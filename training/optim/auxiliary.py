@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from hrnet_tf.backend.graph import is_functional
 from hrnet_tf.backend.keras_module import keras, ops
 from hrnet_tf.backend.types import KerasLoss, KerasModel, Tensor
-from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.baselines.base import AuxiliaryOutput, BaselineSpec
+from hrnet_tf.spec.architectures import Network, auxiliary_outputs
+from hrnet_tf.spec.baselines.base import AuxiliaryOutput
 from mobile_eval.errors import HRNetError
 from training.optim.trainer_models import DistillationLoss, TrainerModel
 from training.tasks.base import AnyTrainingTask
@@ -78,6 +78,6 @@ def auxiliary_trainer(task: AnyTrainingTask, network: KerasModel, spec: Network,
         spec: Its spec.
         loss: Loss of the output.
     """
-    outputs = spec.auxiliary_outputs if isinstance(spec, BaselineSpec) else ()
+    outputs = auxiliary_outputs(spec)
     auxiliary_loss = task.auxiliary_loss() if task.auxiliary_loss else loss
     return AuxiliaryTrainer(network, outputs, loss, auxiliary_loss, task.distillation_loss)

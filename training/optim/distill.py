@@ -16,7 +16,7 @@ from mobile_eval.errors import HRNetError
 from training.optim.trainer_models import DistillationLoss, DistillationModel, is_compiled
 from training.tasks.base import divergence
 
-LOGITS_HEADS = ("dense", "classification")
+LOGITS_HEADS = ("dense", "object_context", "classification")
 
 
 def distill(

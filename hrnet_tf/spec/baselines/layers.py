@@ -160,5 +160,13 @@ class Layers(ABC, Generic[T]):
         """Build the mean over all pixels: vectors (N, C)."""
 
     @abstractmethod
+    def region_means(self, features: T, regions: T, name: str) -> T:
+        """Build the means of features (N, H, W, C), weighted by a softmax of regions (N, H, W, K) over pixels: (N, K, 1, C)."""
+
+    @abstractmethod
+    def attention(self, query: T, key: T, value: T, name: str) -> T:
+        """Build the attention of queries (N, H, W, D) to keys and values (N, K, 1, D): (N, H, W, D)."""
+
+    @abstractmethod
     def dense(self, x: T, outputs: int, name: str) -> T:
         """Build a dense layer with bias, named `name`, from vectors to an output of the network in float32."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hrnet_tf.spec.baselines.base import BaselineSpec
@@ -106,8 +106,18 @@ def traced(spec: BaselineSpec, *, auxiliary: bool = False) -> Trace:
         >>> traced(ResNetSpec.presets()[0]).weighted[0].name
         'stem_conv1'
     """
-    tracer, image = Tracer(), Maps(RGB, spec.input_size)
-    outputs = spec.forward(tracer, image, auxiliary=auxiliary)
+    return traced_layers(Maps(RGB, spec.input_size), functools.partial(spec.forward, auxiliary=auxiliary))
+
+
+def traced_layers(image: Maps, forward: Callable[[Layers[Maps], Maps], tuple[Maps, ...]]) -> Trace:
+    """Return the layers that a function builds.
+
+    Args:
+        image: What the first layer reads.
+        forward: Builds the layers, and returns the outputs.
+    """
+    tracer = Tracer()
+    outputs = forward(tracer, image)
     return Trace(tuple(tracer.weighted), tracer.steps(image, outputs), outputs)
 
 
@@ -195,6 +205,14 @@ class Tracer(Layers[Maps]):
 
     def global_mean(self, x: Maps, name: str) -> Maps:
         return self._called(name, [x], Maps(x.channels, (1, 1)))
+
+    def region_means(self, features: Maps, regions: Maps, name: str) -> Maps:
+        result = Maps(features.channels, (regions.channels, 1))
+        return self._called(name, [features, regions], result, 2 * regions.values)  # transposed, and their softmax
+
+    def attention(self, query: Maps, key: Maps, value: Maps, name: str) -> Maps:
+        products = Maps(key.size[0], query.size).values
+        return self._called(name, [query, key, value], query, key.values + 3 * products)  # scaled, and their softmax
 
     def dense(self, x: Maps, outputs: int, name: str) -> Maps:
         self.weighted.append(WeightedLayer(name, dense_cost(x.channels, outputs), bias=True))

@@ -18,7 +18,7 @@ from hrnet_tf.checkpoints.torch_reader import Arrays
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.network import HRNetSpec, StageSpec
+from hrnet_tf.spec.network import OBJECT_CONTEXT, HRNetSpec, StageSpec
 from tests.support.golden import GOLDEN
 
 Micro = Callable[..., HRNetSpec]
@@ -26,13 +26,16 @@ Micro = Callable[..., HRNetSpec]
 
 @pytest.fixture(scope="session")
 def micro() -> Micro:
-    """A function that returns the spec of a micro network for a task, with changes."""
+    """A function that returns the spec of a micro network for a task, or with the head of HRNet-OCR, with changes."""
 
     def make(task: str, **changes: object) -> HRNetSpec:
         stages = (StageSpec(1, 1),) * {"pose": 3, "landmarks": 1}.get(task, 2)  # few layers to build
         sizes: dict[str, object] = {"width": 4, "input_size": (64, 64), "classes": 5, "stages": stages}
         sizes |= {"stem_width": 8, "stage1_blocks": 1, "stage1_width": 4}
         interpolation = "bilinear" if task in ("segmentation", "landmarks") else "nearest"
+        if task == OBJECT_CONTEXT:
+            task, interpolation = "segmentation", "aligned"
+            sizes |= {"head": OBJECT_CONTEXT, "head_width": 6}
         return HRNetSpec(name="micro", task=task, interpolation=interpolation, **{**sizes, **changes}).full()  # type: ignore[arg-type]
 
     return make

@@ -20,7 +20,7 @@ from hrnet_tf.checkpoints.to_torch import official_arrays
 from hrnet_tf.checkpoints.torch_reader import Arrays
 from hrnet_tf.models.build import build_model
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.network import HRNetSpec, StageSpec
+from hrnet_tf.spec.network import OBJECT_CONTEXT, HRNetSpec, StageSpec
 from hrnet_tf.spec.presets import PRESETS, preset
 from hrnet_tf.spec.units import FusionLink
 from mobile_eval.errors import HRNetError
@@ -28,7 +28,7 @@ from tests.support.golden import GOLDEN
 
 Make = Callable[[Network], Arrays]
 Micro = Callable[..., HRNetSpec]
-TASKS = ("pose", "landmarks", "segmentation", "classification", "detection")
+TASKS = ("pose", "landmarks", "segmentation", OBJECT_CONTEXT, "classification", "detection")
 
 OPENMMLAB = {  # task: how OpenMMLab writes the official name
     "pose": [(r"^final_layer\.", "head.final_layer.")],
@@ -37,6 +37,29 @@ OPENMMLAB = {  # task: how OpenMMLab writes the official name
         (r"^last_layer\.0\.", "decode_head.convs.0.conv."),
         (r"^last_layer\.1\.", "decode_head.convs.0.bn."),
         (r"^last_layer\.3\.", "decode_head.conv_seg."),
+    ],
+    OBJECT_CONTEXT: [
+        (r"^aux_head\.0\.", "decode_head.0.convs.0.conv."),
+        (r"^aux_head\.1\.", "decode_head.0.convs.0.bn."),
+        (r"^aux_head\.3\.", "decode_head.0.conv_seg."),
+        (r"^conv3x3_ocr\.0\.", "decode_head.1.bottleneck.conv."),
+        (r"^conv3x3_ocr\.1\.", "decode_head.1.bottleneck.bn."),
+        (r"^ocr_distri_head\.conv_bn_dropout\.0\.", "decode_head.1.object_context_block.bottleneck.conv."),
+        (r"^ocr_distri_head\.conv_bn_dropout\.1\.0\.", "decode_head.1.object_context_block.bottleneck.bn."),
+        (r"^ocr_distri_head\.", "decode_head.1."),
+        (r"f_pixel\.0\.", "query_project.0.conv."),
+        (r"f_pixel\.1\.0\.", "query_project.0.bn."),
+        (r"f_pixel\.2\.", "query_project.1.conv."),
+        (r"f_pixel\.3\.0\.", "query_project.1.bn."),
+        (r"f_object\.0\.", "key_project.0.conv."),
+        (r"f_object\.1\.0\.", "key_project.0.bn."),
+        (r"f_object\.2\.", "key_project.1.conv."),
+        (r"f_object\.3\.0\.", "key_project.1.bn."),
+        (r"f_down\.0\.", "value_project.conv."),
+        (r"f_down\.1\.0\.", "value_project.bn."),
+        (r"f_up\.0\.", "out_project.conv."),
+        (r"f_up\.1\.0\.", "out_project.bn."),
+        (r"^cls_head\.", "decode_head.1.conv_seg."),
     ],
     "classification": [
         (r"^incre_modules\.", "neck.increase_layers."),
@@ -93,10 +116,11 @@ def test_openmmlab_names_give_the_same_network(task: str, micro: Micro, checkpoi
     expected = load_into_network(arrays)
     renamed = as_openmmlab(arrays, task)
     assert set(renamed) != set(arrays)
-    without_bias = r"(decode_head\.convs|neck\.(downsample_layers|final_layer)).*conv\.bias"
+    without_bias = r"(decode_head\.(0\.)?convs|decode_head\.1\.bottleneck|neck\.(downsample_layers|final_layer)).*conv\.bias"
     biases = [name for name in renamed if re.fullmatch(without_bias, name)]
     spec, weights, report = load_into_network(renamed)
-    assert spec == expected[0]
+    half_pixels = {"interpolation": "bilinear"} if task == OBJECT_CONTEXT else {}
+    assert spec == dataclasses.replace(expected[0], **half_pixels)
     for name, array in expected[1].items():
         np.testing.assert_array_equal(weights[name], array, err_msg=name)
     for name in biases:  # convolutions before a BatchNorm have no bias in OpenMMLab

@@ -23,6 +23,9 @@ POSE = HRNetSpec("micro", 4, (32, 32), 3, (StageSpec(1, 1),) * 2, stem_width=6, 
 SPECS = {
     "heatmap": POSE,
     "dense": dataclasses.replace(POSE, task="segmentation").full(),
+    "object context": dataclasses.replace(
+        POSE, task="segmentation", head="object_context", head_width=4, interpolation="aligned"
+    ).full(),
     "classification": dataclasses.replace(POSE, task="classification", head_width=3).full(),
     "bottleneck": dataclasses.replace(POSE, block="bottleneck").full(),
     "joined streams": dataclasses.replace(POSE, stem_width=4, stage1_width=1).full(),

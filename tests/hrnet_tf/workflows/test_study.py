@@ -22,7 +22,9 @@ from tests.support.program import parse
 from training.pruning.width_matching import with_width
 
 OUT = Path("/out")
-LSPET = StudyOptions("lspet", Path("/d/train.json"), Path("/d/val.json"), Path("/d/images"), precision="bfloat16")
+ANNOTATED = {"train_annotations": Path("/d/train.json"), "val_annotations": Path("/d/val.json"), "images": Path("/d/images")}
+MASKED = {name: Path("/d", name) for name in ("images", "masks", "val_images", "val_masks")}
+LSPET = StudyOptions("lspet", **ANNOTATED, precision="bfloat16")
 
 
 def options_of(words: tuple[str, ...]) -> dict[str, str]:
@@ -31,8 +33,8 @@ def options_of(words: tuple[str, ...]) -> dict[str, str]:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_arm_sees_as_many_images_and_has_the_same_teacher(preset: str) -> None:
-    options = StudyOptions(preset, *(getattr(LSPET, name) for name in ("train_annotations", "val_annotations", "images")))
-    study = Study.of(options, OUT)
+    has_masks = PRESETS[preset].has_masks
+    study = Study.of(StudyOptions(preset, **(MASKED if has_masks else ANNOTATED)), OUT)
     epochs: dict[str, int] = {}
     quantized: dict[str, int] = {}
     for step in (step for job in study.jobs() for step in job.steps):  # those that others start from come first
@@ -40,7 +42,7 @@ def test_every_arm_sees_as_many_images_and_has_the_same_teacher(preset: str) -> 
         if words[0] not in ("train", "prune", "quantize"):
             continue
         name = Path(typed["--output"]).name
-        assert typed["--train-annotations"] == "/d/train.json"
+        assert typed["--masks" if has_masks else "--train-annotations"] == ("/d/masks" if has_masks else "/d/train.json")
         assert typed["--batch-size"] == str(study.size.batch_size)
         assert "--resume" in words
         start = typed.get("--init") or words[1]
@@ -127,13 +129,14 @@ def test_jobs_wait_for_what_their_commands_read() -> None:
 
 
 def test_commands_and_options_exist() -> None:
-    for options in (StudyOptions(hold_out=0.2, profile=["a.json", "b.json"]), LSPET):
+    camvid = StudyOptions("camvid", **MASKED)
+    for options in (StudyOptions(hold_out=0.2, profile=["a.json", "b.json"]), LSPET, camvid):
         for step in (step for job in Study.of(options, OUT).jobs() for step in job.steps):
             parse(step.arguments)
 
 
 def test_settings_are_chosen_on_a_part_of_the_training_set() -> None:
-    options = StudyOptions("lspet", Path("/d/train.json"), None, Path("/d/images"), hold_out=0.1)
+    options = StudyOptions("lspet", train_annotations=Path("/d/train.json"), images=Path("/d/images"), hold_out=0.1)
     jobs = Study.of(options, OUT).jobs()
     assert jobs[0].steps[0].arguments == ("data", "split", "/d/train.json", "--fraction", "0.1", "--output", "/out/split")
     commands = [step.arguments for job in jobs[1:] for step in job.steps]
@@ -143,6 +146,37 @@ def test_settings_are_chosen_on_a_part_of_the_training_set() -> None:
     assert options_of(commands[1])["--annotations"] == "/out/split/train.json"
     with pytest.raises(HRNetError, match="leave `val_annotations` out"):
         Study.of(StudyOptions(**{**vars(options), "val_annotations": Path("v.json")}), OUT)
+
+
+def test_images_and_masks() -> None:
+    jobs = {job.name: job for job in Study.of(StudyOptions("camvid", **MASKED), OUT).jobs()}
+    trained, ranked = (options_of(step.arguments) for step in jobs["base"].steps)
+    assert {name: trained[f"--{name}"] for name in ("images", "masks", "val-images", "val-masks")} == {
+        "images": "/d/images",
+        "masks": "/d/masks",
+        "val-images": "/d/val_images",
+        "val-masks": "/d/val_masks",
+    }
+    assert (ranked["--images"], ranked["--masks"]) == ("/d/images", "/d/masks")
+    compared = options_of(jobs["report"].steps[0].arguments)
+    assert (compared["--images"], compared["--masks"]) == ("/d/val_images", "/d/val_masks")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (StudyOptions("camvid"), "`preset` camvid needs data: give `images`, `masks`, `val_images` and `val_masks`"),
+        (StudyOptions("camvid", images=Path("/d"), masks=Path("/d")), "data need all of `images`, `masks`"),
+        (StudyOptions("camvid", **{**MASKED, "val_annotations": Path("/d")}), "`val_annotations` is not for `preset` camvid"),
+        (StudyOptions("lspet", **ANNOTATED, masks=Path("/d")), "`masks` is not for `preset` lspet"),
+        (StudyOptions("camvid", **MASKED, hold_out=0.1), "`hold_out` needs annotation files"),
+        (StudyOptions("faces"), "`preset` faces needs data: give `train_annotations`"),
+        (StudyOptions("faces", images=Path("/d")), "data need all of `train_annotations`"),
+    ],
+)
+def test_data_that_do_not_fit(options: StudyOptions, message: str) -> None:
+    with pytest.raises(HRNetError, match=message):
+        Study.of(options, OUT)
 
 
 def test_a_study_is_resumed_as_it_was_started(tmp_path: Path) -> None:

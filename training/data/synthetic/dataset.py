@@ -11,7 +11,7 @@ from rich.progress import Progress, TaskID
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import complete_folder, read_json, write_json
 from training.data.synthetic.layouts import VERSION, Layout
-from training.data.synthetic.scene import draw_scene
+from training.data.synthetic.scene import MAX_PEOPLE, MOST_PEOPLE, draw_scene
 from training.tasks.registry import synthetic_layout
 
 SETTINGS_FILE = "synthetic.json"
@@ -26,8 +26,9 @@ def write_synthetic_people(
     seed: int = 0,
     image_size: tuple[int, int] = (192, 160),
     task: str = "pose",
+    people: int = MAX_PEOPLE,
 ) -> None:
-    """Draw scenes with one to three people each, with exact labels.
+    """Draw scenes with one to three people each, or more, with exact labels.
 
     The same arguments draw the same pictures. The folder is written completely or not at all; one that is complete is kept.
 
@@ -38,6 +39,7 @@ def write_synthetic_people(
         seed: Seed of everything random.
         image_size: Height and width of the scenes in pixels.
         task: Task whose labels and layout are written (see `training/tasks/T/synthetic.py`).
+        people: Highest number of people of a scene, up to 6.
 
     Raises:
         HRNetError: An argument is out of range, the task has no synthetic data, or the folder holds something else.
@@ -49,18 +51,22 @@ def write_synthetic_people(
         raise HRNetError(f"`image_size` must be at least {MIN_SIZE}x{MIN_SIZE}, got {image_size[0]}x{image_size[1]}")
     if seed < 0:
         raise HRNetError(f"`seed` must be at least 0, got {seed}")
+    if not 1 <= people <= MOST_PEOPLE:
+        raise HRNetError(f"`people` must be from 1 to {MOST_PEOPLE} in a scene, got {people}")
     counts = {"train": train_count, "val": val_count}
-    settings = {"version": VERSION, "counts": counts, "seed": seed, "image_size": list(image_size), "task": task}
-    if _is_complete(folder, settings):
+    settings: dict[str, Any] = {"version": VERSION, "counts": counts, "seed": seed, "image_size": list(image_size), "task": task}
+    if people != MAX_PEOPLE:
+        settings["people"] = people
+    if is_complete(folder, settings):
         return
     with complete_folder(folder) as draft, Progress() as progress:
         for index, (split, count) in enumerate(counts.items()):
             bar = progress.add_task(f"Drawing people ({split})", total=count)
-            _write_split(layout(draft, split), count, (seed, index), image_size, progress, bar)
+            _write_split(layout(draft, split), count, (seed, index), image_size, people, progress, bar)
         write_json(draft / SETTINGS_FILE, settings)
 
 
-def _is_complete(folder: Path, settings: dict[str, Any]) -> bool:
+def is_complete(folder: Path, settings: dict[str, Any]) -> bool:
     """Whether a folder holds the data of these settings; HRNetError where it holds anything else."""
     try:
         stored = read_json(folder / SETTINGS_FILE, "settings")
@@ -75,12 +81,18 @@ def _is_complete(folder: Path, settings: dict[str, Any]) -> bool:
 
 
 def _write_split(
-    layout: Layout, count: int, seed: tuple[int, int], image_size: tuple[int, int], progress: Progress, bar: TaskID
+    layout: Layout,
+    count: int,
+    seed: tuple[int, int],
+    image_size: tuple[int, int],
+    people: int,
+    progress: Progress,
+    bar: TaskID,
 ) -> None:
     """Write a split. A scene depends on the seed and its index, but not on `count`."""
     size = (layout.zoom * image_size[0], layout.zoom * image_size[1])
     for index in range(count):
-        scene = draw_scene(np.random.default_rng((*seed, index)), size)
+        scene = draw_scene(np.random.default_rng((*seed, index)), size, people)
         layout.add(f"{layout.split}_{index:05d}", scene)
         progress.advance(bar)
     layout.finish()

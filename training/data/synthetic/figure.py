@@ -6,6 +6,7 @@ viewer has its left side at positive x. A limb hangs along +y; rotations are nam
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -112,6 +113,46 @@ def _yaw(rng: np.random.Generator) -> float:
     return float(np.radians(towards + rng.normal(0, 22)))
 
 
+@dataclass(frozen=True)
+class Posture:
+    """Angles in radians and proportions of a figure.
+
+    Attributes:
+        stretch: Lengths (6,) relative to the average: trunk, upper arms, forearms, thighs, shins, head.
+        roll: Lean of the figure to its side.
+        tilt: Lean towards the viewer.
+        yaw: Direction that it faces: 0 towards the viewer, a quarter turn towards positive x.
+        trunk: Twist, bend and side bend (3,) of the trunk.
+        head: Turn, nod and side bend (3,) of the head.
+        arms: Abduction, flexion, twist and elbow (2, 4) of the left and the right arm.
+        legs: Abduction, flexion, twist and knee (2, 4) of the left and the right leg.
+    """
+
+    stretch: Array
+    roll: float
+    tilt: float
+    yaw: float
+    trunk: Array
+    head: Array
+    arms: Array
+    legs: Array
+
+
+def random_posture(rng: np.random.Generator) -> Posture:
+    """Draw a posture."""
+    stretch = 1 + 0.07 * np.clip(rng.standard_normal(6), -2, 2)
+    roll = np.radians(np.clip(rng.normal(0, 9), -30, 30))
+    tilt, yaw = np.radians(rng.normal(0, 7)), _yaw(rng)
+    trunk = np.array([np.radians(rng.normal(0, 10)), np.radians(rng.uniform(-35, 8)), rng.normal(0, 0.1)])
+    head = np.radians(np.clip(rng.normal(0, (28, 12, 8)), (-70, -35, -20), (70, 35, 20)))
+    leg_chance = _LEG_CHANCE[rng.choice(4, p=[0.4, 0.3, 0.15, 0.15])]
+    arms, legs = np.zeros((2, 4)), np.zeros((2, 4))
+    for index in range(2):
+        arms[index] = _between(rng, _ARM_STYLES[rng.choice(4, p=[0.35, 0.3, 0.25, 0.1])])
+        legs[index] = _between(rng, _LEG_STYLES[rng.choice(4, p=leg_chance)])
+    return Posture(stretch, float(roll), float(tilt), yaw, trunk, head, arms, legs)
+
+
 def random_figure(rng: np.random.Generator, build: float) -> Array:
     """Return the points (len(Point), 3) of a random figure in the camera frame, about 1 high, with its pelvis at the origin.
 
@@ -119,22 +160,28 @@ def random_figure(rng: np.random.Generator, build: float) -> Array:
         rng: Source of randomness.
         build: Width of shoulders and hips relative to the average.
     """
+    return figure_of(random_posture(rng), build)
+
+
+def figure_of(posture: Posture, build: float) -> Array:
+    """Return the points (len(Point), 3) of a figure in the camera frame, about 1 high, with its pelvis at the origin.
+
+    Args:
+        posture: Its angles and proportions.
+        build: Width of shoulders and hips relative to the average.
+    """
     points = np.zeros((len(Point), 3))
-    stretch = 1 + 0.07 * np.clip(rng.standard_normal(6), -2, 2)
-    roll = np.radians(np.clip(rng.normal(0, 9), -30, 30))
-    view = _abduct(roll, 1) @ _flex(np.radians(rng.normal(0, 7))) @ _turn(_yaw(rng))
-    torso = view @ _turn(np.radians(rng.normal(0, 10))) @ _flex(np.radians(rng.uniform(-35, 8))) @ _abduct(rng.normal(0, 0.1), 1)
-    _place_trunk(points, rng, view, torso, build, stretch)
-    leg_chance = _LEG_CHANCE[rng.choice(4, p=[0.4, 0.3, 0.15, 0.15])]
+    stretch = posture.stretch
+    view = _abduct(posture.roll, 1) @ _flex(posture.tilt) @ _turn(posture.yaw)
+    torso = view @ _turn(posture.trunk[0]) @ _flex(posture.trunk[1]) @ _abduct(posture.trunk[2], 1)
+    _place_trunk(points, posture, view, torso, build)
     for index, side in enumerate((1, -1)):
-        arm = _ARM_STYLES[rng.choice(4, p=[0.35, 0.3, 0.25, 0.1])]
-        upper, lower = _limb(_between(rng, arm), side, bend=1)
+        upper, lower = _limb(posture.arms[index], side, bend=1)
         points[Point.LEFT_ELBOW + index] = points[Point.LEFT_SHOULDER + index] + torso @ upper @ DOWN * 0.165 * stretch[1]
         direction = torso @ lower @ DOWN
         points[Point.LEFT_WRIST + index] = points[Point.LEFT_ELBOW + index] + direction * 0.145 * stretch[2]
         points[Point.LEFT_FINGERS + index] = points[Point.LEFT_WRIST + index] + direction * 0.045
-        leg = _LEG_STYLES[rng.choice(4, p=leg_chance)]
-        upper, lower = _limb(_between(rng, leg), side, bend=-1)
+        upper, lower = _limb(posture.legs[index], side, bend=-1)
         points[Point.LEFT_KNEE + index] = points[Point.LEFT_HIP + index] + view @ upper @ DOWN * 0.235 * stretch[3]
         points[Point.LEFT_ANKLE + index] = points[Point.LEFT_KNEE + index] + view @ lower @ DOWN * 0.225 * stretch[4]
         toes = 0.07 * _FORWARD + 0.025 * DOWN
@@ -142,17 +189,17 @@ def random_figure(rng: np.random.Generator, build: float) -> Array:
     return points
 
 
-def _place_trunk(points: Array, rng: np.random.Generator, view: Array, torso: Array, build: float, stretch: Array) -> None:
+def _place_trunk(points: Array, posture: Posture, view: Array, torso: Array, build: float) -> None:
     """Place hips, shoulders, neck and head."""
-    left = np.array([1.0, 0.0, 0.0])
+    left, stretch = np.array([1.0, 0.0, 0.0]), posture.stretch
     points[Point.NECK] = torso @ -DOWN * 0.285 * stretch[0]
     for index, side in enumerate((1, -1)):
         points[Point.LEFT_HIP + index] = view @ left * side * 0.06 * build
         points[Point.LEFT_SHOULDER + index] = points[Point.NECK] + torso @ (side * 0.112 * build * left + 0.02 * DOWN)
     points[Point.COLLAR] = points[Point.NECK] + torso @ (0.05 * _FORWARD + 0.03 * DOWN)
     points[Point.BUCKLE] = torso @ (0.055 * _FORWARD - 0.02 * DOWN)
-    turn, nod, tilt = np.clip(rng.normal(0, (28, 12, 8)), (-70, -35, -20), (70, 35, 20))
-    head = torso @ _turn(np.radians(turn)) @ _flex(np.radians(nod)) @ _abduct(np.radians(tilt), 1)
+    turn, nod, tilt = posture.head
+    head = torso @ _turn(turn) @ _flex(nod) @ _abduct(tilt, 1)
     points[Point.HEAD] = points[Point.NECK] - 0.5 * (torso + head) @ DOWN * 0.095
     radius = HEAD_RADIUS * stretch[5]
     for place, offset in _HEAD_PLACES.items():

@@ -11,10 +11,13 @@ from training.data.synthetic.body import PARTS, Body, Image, Wardrobe, draw_body
 from training.data.synthetic.figure import JOINTS, Array, random_figure
 
 OCCLUDER = 255  # in the label map
-MAX_PEOPLE = 3
+MAX_PEOPLE = 3  # of a scene by default
+MOST_PEOPLE = 6
 _MIN_JOINTS = 8  # of a person inside the image
 _MAX_OVERLAP = 0.35  # of two people, as a fraction of the smaller box
 _TRIES = 6  # to place one more person
+# Lowest and highest height of people, as a fraction of the picture's, by their number.
+_HEIGHTS = ((0.6, 1.05), (0.45, 0.85), (0.35, 0.7), (0.3, 0.6), (0.28, 0.52), (0.26, 0.48))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +52,12 @@ class Scene:
     people: list[DrawnPerson]
 
 
-def draw_scene(rng: np.random.Generator, image_size: tuple[int, int]) -> Scene:
-    """Draw a picture of a size (height, width) with one to three people."""
-    image = _background(rng, image_size)
+def draw_scene(rng: np.random.Generator, image_size: tuple[int, int], max_people: int = MAX_PEOPLE) -> Scene:
+    """Draw a picture of a size (height, width) with one to three people, or up to `max_people`."""
+    image = background(rng, image_size)
     labels = np.zeros(image_size, np.uint8)
     light = float(rng.uniform(0.75, 1.1))
-    people = _people(rng, image_size)
+    people = _people(rng, image_size, max_people)
     areas = []
     for index, (body, wardrobe) in enumerate(people):
         draw_body(image, labels, body, wardrobe, index, light)
@@ -63,11 +66,19 @@ def draw_scene(rng: np.random.Generator, image_size: tuple[int, int]) -> Scene:
     for body, _ in people:
         if rng.random() < 0.3:
             _put_in_front(rng, image, labels, body)
-    truth = [_truth(body, labels, index, areas[index]) for index, (body, _) in enumerate(people)]
+    truth = [true_person(body, labels, index, areas[index]) for index, (body, _) in enumerate(people)]
     return Scene(_camera(rng, image), labels, truth)
 
 
-def _truth(body: Body, labels: Image, index: int, area: int) -> DrawnPerson:
+def true_person(body: Body, labels: Image, index: int, area: int) -> DrawnPerson:
+    """Return the ground truth of a body.
+
+    Args:
+        body: The body.
+        labels: What each pixel (H, W) of the finished picture shows, see `Scene.labels`.
+        index: Number of the person in the labels.
+        area: Drawn area in pixels.
+    """
     height, width = labels.shape
     visibility = joint_visibility(body, labels, index)
     keypoints = np.asarray(
@@ -78,11 +89,11 @@ def _truth(body: Body, labels: Image, index: int, area: int) -> DrawnPerson:
     return DrawnPerson(keypoints, box, area, body.points)
 
 
-def _people(rng: np.random.Generator, image_size: tuple[int, int]) -> list[tuple[Body, Wardrobe]]:
-    """Place one to three people, far (small) ones first, without much overlap and mostly inside the picture."""
+def _people(rng: np.random.Generator, image_size: tuple[int, int], max_people: int) -> list[tuple[Body, Wardrobe]]:
+    """Place people, far (small) ones first, without much overlap and mostly inside the picture."""
     height, width = image_size
-    count = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
-    low, high = ((0.6, 1.05), (0.45, 0.85), (0.35, 0.7))[count - 1]
+    count = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]) if max_people == MAX_PEOPLE else rng.integers(1, max_people + 1))
+    low, high = _HEIGHTS[count - 1]
     people: list[tuple[Body, Wardrobe]] = []
     for scale in np.sort(rng.uniform(low, high, count)) * height:
         wardrobe = random_wardrobe(rng)
@@ -96,7 +107,7 @@ def _people(rng: np.random.Generator, image_size: tuple[int, int]) -> list[tuple
             if _fits(moved, [other for other, _ in people], image_size):
                 people.append((moved, wardrobe))
                 break
-    return people or _people(rng, image_size)
+    return people or _people(rng, image_size, max_people)
 
 
 def _fits(body: Body, others: list[Body], image_size: tuple[int, int]) -> bool:
@@ -117,7 +128,7 @@ def _smooth(rng: np.random.Generator, cells: tuple[int, int], image_size: tuple[
     return np.asarray(cv2.resize(coarse, image_size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def _background(rng: np.random.Generator, image_size: tuple[int, int]) -> Image:
+def background(rng: np.random.Generator, image_size: tuple[int, int]) -> Image:
     """Draw a gradient with objects, some of them like limbs in shape and colour."""
     height, width = image_size
     middle = rng.uniform(40, 215)
@@ -161,10 +172,28 @@ def _put_in_front(rng: np.random.Generator, image: Image, labels: Image, body: B
 
 def _camera(rng: np.random.Generator, image: Image) -> Image:
     """Add uneven light, sometimes blur, and noise."""
-    height, width = image.shape[:2]
-    lit = cv2.multiply(image, _smooth(rng, (4, 3), (height, width), 200, 255), scale=1 / 232)
-    if rng.random() < 0.25:
+    light = camera_light(rng, (image.shape[0], image.shape[1]))
+    blurred = rng.random() < 0.25
+    return camera_noise(rng, image, light, int(rng.integers(3, 16)), blurred=blurred)
+
+
+def camera_light(rng: np.random.Generator, image_size: tuple[int, int]) -> Image:
+    """Draw uneven light (H, W, 3); 232 leaves a pixel as it is."""
+    return _smooth(rng, (4, 3), image_size, 200, 255)
+
+
+def camera_noise(rng: np.random.Generator, image: Image, light: Image, strength: int, *, blurred: bool = False) -> Image:
+    """Light a picture, and add noise.
+
+    Args:
+        rng: Source of randomness.
+        image: Picture (H, W, 3), RGB.
+        light: Light (H, W, 3), see `camera_light`.
+        strength: Largest change of a value.
+        blurred: Whether it is out of focus.
+    """
+    lit = cv2.multiply(image, light, scale=1 / 232)
+    if blurred:
         lit = cv2.GaussianBlur(lit, (3, 3), 0)
-    strength = int(rng.integers(3, 16))
     noise = rng.integers(0, 2 * strength + 1, image.shape, dtype=np.uint8)
     return np.asarray(cv2.subtract(cv2.add(lit, noise), np.full_like(lit, strength)), np.uint8)

@@ -18,12 +18,25 @@ import pytest
 from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.keypoints import video
 from mobile_eval.keypoints.inference import predict_box
-from mobile_eval.keypoints.video import SUFFIXES, _VideoFile, box_around, is_video, output_rate, predict_video
+from mobile_eval.pipeline import pipeline
+from mobile_eval.pipeline.frames import SUFFIXES, Frame, VideoSource, is_video, output_rate
+from mobile_eval.pipeline.people_in_video import Following, box_around
+from mobile_eval.pipeline.predictors import KeypointPredictor
+from mobile_eval.pipeline.video import VideoResult
+from mobile_eval.pipeline.video import predict_video as predict_in_video
+from mobile_eval.pipeline.video_file import VideoFile
 from mobile_eval.runtime.tflite_model import TFLiteModel
 
 FRAMES, HEIGHT, WIDTH = 7, 96, 128
+
+
+def predict_video(model: TFLiteModel, source: Path | str, output: Path, **options: Any) -> VideoResult:
+    return predict_in_video(KeypointPredictor(model), source, output, **options)
+
+
+def lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 @pytest.fixture
@@ -40,19 +53,21 @@ def clip(tmp_path: Path) -> Path:
 
 def test_every_frame_is_drawn_and_written(clip: Path, model_path: Callable[..., Path], tmp_path: Path) -> None:
     model = TFLiteModel(model_path())
-    result = predict_video(model, clip, tmp_path / "out", track=False)
+    result = predict_video(model, clip, tmp_path / "out", following=Following(track=False))
     assert (result.frames, result.expected) == (FRAMES, FRAMES)
     assert result.rate > 1
     drawn = cv2.VideoCapture(str(result.video))
     assert int(drawn.get(cv2.CAP_PROP_FRAME_COUNT)) == FRAMES
     assert drawn.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
     assert (drawn.get(cv2.CAP_PROP_FRAME_WIDTH), drawn.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (WIDTH, HEIGHT)
-    frames = json.loads((tmp_path / "out" / "clip_pose.json").read_text())["frames"]
+    frames = lines(tmp_path / "out" / "clip_pose.jsonl")
+    assert [(line["frame"], line["time_s"]) for line in frames] == [(number, number / 10) for number in range(FRAMES)]
     success, image = cv2.VideoCapture(str(clip)).read()
     assert success
     expected = predict_box(model, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (0, 0, WIDTH, HEIGHT))
-    np.testing.assert_allclose(np.reshape(frames[0]["keypoints"], (17, 3)), expected)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip_pose.json", "clip_pose.mp4"]
+    np.testing.assert_allclose(np.reshape(frames[0]["instances"][0]["keypoints"], (17, 3)), expected, atol=1e-3)
+    assert [line["instances"][0]["id"] for line in frames] == [1] * FRAMES
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip_pose.jsonl", "clip_pose.mp4"]
 
 
 def test_frame_limit_and_truncated_video(
@@ -60,7 +75,8 @@ def test_frame_limit_and_truncated_video(
 ) -> None:
     model = TFLiteModel(model_path())
     assert predict_video(model, clip, tmp_path / "out", frames=3).frames == 3
-    monkeypatch.setattr(video, "_frames", lambda capture, most: iter([np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * 4))
+    four = [Frame(np.zeros((HEIGHT, WIDTH, 3), np.uint8), number / 10) for number in range(4)]
+    monkeypatch.setattr(VideoSource, "frames", lambda source, limit: iter(four))
     assert str(predict_video(model, clip, tmp_path / "out")).endswith("header says 7")
 
 
@@ -121,7 +137,7 @@ def test_interruption_leaves_no_files(
         drawn.append(1)
         return image
 
-    monkeypatch.setattr(video, "draw_skeleton", interrupted)
+    monkeypatch.setattr(pipeline, "draw_skeleton", interrupted)
     with pytest.raises(error, match="stop"):
         predict_video(TFLiteModel(model_path()), clip, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
@@ -151,16 +167,16 @@ def test_ctrl_c_leaves_no_partial_video(model_path: Callable[..., Path], tmp_pat
 def test_frames_lost_on_a_full_disk_are_an_error(
     clip: Path, model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_VideoFile, "add", add_half)
+    monkeypatch.setattr(VideoFile, "add", add_half)
     with pytest.raises(HRNetError, match=f"clip_pose.mp4: {FRAMES // 2 + 1} of {FRAMES} frames"):
         predict_video(TFLiteModel(model_path()), clip, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def add_half(drawn: Any, image: NDArray[np.uint8], add: Callable[..., None] = _VideoFile.add) -> None:
+def add_half(drawn: Any, image: NDArray[np.uint8], line: Any, add: Callable[..., None] = VideoFile.add) -> None:
     """Drop every second frame, as a full disk does."""
     if drawn.frames % 2 == 0:
-        add(drawn, image)
+        add(drawn, image, line)
     else:
         drawn.frames += 1
 

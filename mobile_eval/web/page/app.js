@@ -1,0 +1,42 @@
+// The page: models, pictures and measurements. All text is set as text, never as HTML.
+
+import {Measurements} from './measurements.js';
+import {Model, openRuntime} from './runtime.js';
+import {Viewer} from './viewer.js';
+import {addRow, byId, fixed, showStatus} from './page.js';
+
+async function start() {
+  showStatus('Loading.');
+  const response = await fetch('site.json');
+  if (!response.ok) throw new Error(`site.json cannot be loaded: ${response.status} ${response.statusText}`);
+  const site = await response.json();
+  await openRuntime();
+  const models = [];
+  for (const entry of site.models) {
+    showStatus(`Loading ${entry.model}.`);
+    models.push(await Model.load(entry));
+  }
+  showSite(site);
+  const viewer = new Viewer(site, models);
+  new Measurements(site, models, viewer);
+  byId('content').hidden = false;
+  const bytes = site.models.reduce((total, {size_bytes: size}) => total + size, 0);
+  showStatus(`${site.runtime.name} ${site.runtime.version} runs ${fixed(bytes / 1e6, 1)} MB of models on this device. Pictures do not leave it.`);
+  await viewer.showFirst();
+}
+
+function showSite({models, task}) {
+  const title = models.map(({label}) => label).join(' and ');
+  document.title = `${title}: ${task}`;
+  byId('title').textContent = `${title}: ${task} in the browser`;
+  for (const model of models) {
+    const links = model.links_possible ? `${model.links_kept} of ${model.links_possible}` : '-';
+    const {precision} = model.description;
+    addRow('models', [model.label, precision, fixed(model.size_bytes / 1e6, 2), fixed(model.multiply_adds / 1e6, 0), links]);
+  }
+}
+
+start().catch((error) => {
+  showStatus(error.message, true);
+  throw error;
+});

@@ -1,0 +1,224 @@
+// Pictures and the camera, with the prediction of each model.
+
+import {describe, draw} from './drawing.js';
+import {boxAround} from './keypoints.js';
+import {byId, element, fixed, nextFrame} from './page.js';
+import {needsBox, predict} from './predict.js';
+
+const MAX_SIDE = 1280, CAMERA_SIDE = 640; // pixels of the longer side
+const BOX_FIELDS = ['x', 'y', 'width', 'height'];
+const LEAST_BOX = 8; // pixels of a drawn box
+const SMOOTHING = 0.9; // of frames per second
+
+/** Read a picture: its bitmap, and its pixels at no more than `maxSide`. */
+export async function readPicture(url, maxSide = Infinity) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url} cannot be loaded: ${response.status} ${response.statusText}`);
+  return picture(await createImageBitmap(await response.blob(), {colorSpaceConversion: 'none'}), maxSide);
+}
+
+function picture(bitmap, maxSide, width = bitmap.width, height = bitmap.height) {
+  const scale = Math.min(maxSide / Math.max(width, height), 1);
+  const canvas = document.createElement('canvas');
+  canvas.width = Math.round(width * scale);
+  canvas.height = Math.round(height * scale);
+  const context = canvas.getContext('2d', {willReadFrequently: true});
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return {bitmap: canvas, image: context.getImageData(0, 0, canvas.width, canvas.height)};
+}
+
+export class Viewer {
+  constructor(site, models) {
+    this.site = site;
+    this.models = models;
+    this.hasBox = needsBox(models[0].contract);
+    this.panels = models.map((model) => this.makePanel(model));
+    byId('box').hidden = !this.hasBox;
+    this.makeThumbnails();
+    this.connect();
+  }
+
+  makePanel(model) {
+    const canvas = element('canvas', {role: 'img', width: 300, height: 300});
+    const sentence = element('span'), times = element('span');
+    const figure = element('figure', {}, canvas, element('figcaption', {}, element('b', {}, model.label), sentence, times));
+    if (this.hasBox) this.connectDrawing(figure, canvas);
+    byId('panels').append(figure);
+    return {model, canvas, sentence, times};
+  }
+
+  makeThumbnails() {
+    this.site.items.forEach((item, index) => {
+      const image = element('img', {src: item.image, alt: '', loading: 'lazy'});
+      const button = element('button', {type: 'button', 'aria-label': `Validation image ${index + 1}`, 'aria-pressed': 'false'}, image);
+      button.addEventListener('click', () => this.showItem(item, button));
+      byId('thumbnails').append(element('li', {}, button));
+    });
+  }
+
+  connect() {
+    byId('files').addEventListener('change', (event) => this.showFiles(Array.from(event.target.files)));
+    byId('camera').addEventListener('click', () => (this.stream ? this.stopCamera() : this.startCamera('environment')));
+    byId('turn').addEventListener('click', () => this.startCamera(this.facing === 'user' ? 'environment' : 'user'));
+    BOX_FIELDS.forEach((field) => byId(`box-${field}`).addEventListener('change', () => this.readBox()));
+    byId('full-box').addEventListener('click', () => this.setBox(null));
+    if (!navigator.mediaDevices?.getUserMedia) {
+      byId('camera').disabled = true;
+      this.note('Browsers give the camera to pages of https or localhost only. “Choose pictures” takes photos on a phone.');
+    }
+  }
+
+  note(text) {
+    byId('camera-note').textContent = text;
+    byId('camera-note').hidden = !text;
+  }
+
+  async showFirst() {
+    const first = byId('thumbnails').querySelector('button');
+    if (first) await this.showItem(this.site.items[0], first);
+    else byId('panels').hidden = true;
+  }
+
+  async showItem(item, button) {
+    this.stopCamera();
+    for (const other of byId('thumbnails').querySelectorAll('button')) other.setAttribute('aria-pressed', String(other === button));
+    this.current = await readPicture(item.image);
+    await this.setBox(item.box ?? null);
+  }
+
+  async showFiles(files) {
+    this.stopCamera();
+    for (const file of files) {
+      const url = URL.createObjectURL(file), image = element('img', {src: url, alt: ''});
+      const button = element('button', {type: 'button', 'aria-label': file.name, 'aria-pressed': 'false'}, image);
+      button.addEventListener('click', () => this.showFile(file, button));
+      byId('thumbnails').prepend(element('li', {}, button));
+    }
+    if (files.length) byId('thumbnails').querySelector('button').click();
+  }
+
+  async showFile(file, button) {
+    this.stopCamera();
+    for (const other of byId('thumbnails').querySelectorAll('button')) other.setAttribute('aria-pressed', String(other === button));
+    try {
+      this.current = picture(await createImageBitmap(file), MAX_SIDE);
+      this.note('');
+    } catch {
+      this.note(`${file.name} is damaged, or of a format that this browser cannot read.`);
+      return;
+    }
+    await this.setBox(null);
+  }
+
+  /** Look into a box of the picture; the full picture for null. */
+  async setBox(box) {
+    if (!this.current) return;
+    const {width, height} = this.current.image;
+    this.box = box ?? [0, 0, width, height];
+    BOX_FIELDS.forEach((field, index) => byId(`box-${field}`).value = String(Math.round(this.box[index] * 10) / 10));
+    await this.update();
+  }
+
+  readBox() {
+    const values = BOX_FIELDS.map((field) => byId(`box-${field}`).valueAsNumber);
+    if (values.every(Number.isFinite) && values[2] > 0 && values[3] > 0) this.setBox(values);
+  }
+
+  /** A box is drawn with the mouse, a pen, or a finger that moves sideways first. */
+  connectDrawing(figure, canvas) {
+    let corner = null;
+    const at = ({clientX, clientY}) => {
+      const {left, top, width, height} = canvas.getBoundingClientRect();
+      const {image} = this.current;
+      return [(clientX - left) / width * image.width, (clientY - top) / height * image.height];
+    };
+    figure.classList.add('drawable');
+    canvas.addEventListener('pointerdown', (event) => {
+      corner = this.stream || !this.current ? null : at(event);
+      canvas.setPointerCapture(event.pointerId);
+    });
+    canvas.addEventListener('pointercancel', () => corner = null);
+    canvas.addEventListener('pointerup', (event) => {
+      if (!corner) return;
+      const end = at(event), [x, y] = [0, 1].map((axis) => Math.min(corner[axis], end[axis]));
+      const [width, height] = [0, 1].map((axis) => Math.abs(corner[axis] - end[axis]));
+      corner = null;
+      if (width >= LEAST_BOX && height >= LEAST_BOX) this.setBox([x, y, width, height]);
+    });
+  }
+
+  /** Predict with each model in turn. Of updates that wait for another one, only the last is done. */
+  async update() {
+    this.pending = true;
+    if (this.updating) return;
+    this.updating = true;
+    try {
+      while (this.pending) {
+        this.pending = false;
+        for (const panel of this.panels) await this.predictPanel(panel, this.current, this.box);
+      }
+    } finally {
+      this.updating = false;
+    }
+  }
+
+  async predictPanel(panel, current, box, rate = '') {
+    const prediction = await predict(panel.model, current.image, box);
+    const {before, network, after} = prediction.times;
+    draw(panel.canvas, current, prediction, this.site.labels, this.hasBox ? box : null);
+    panel.sentence.textContent = describe(prediction, this.site.labels);
+    panel.canvas.setAttribute('aria-label', `${panel.model.label}: ${panel.sentence.textContent}`);
+    panel.times.textContent = `before ${fixed(before, 1)}, network ${fixed(network, 1)}, after ${fixed(after, 1)} ms${rate}`;
+    byId('panels').hidden = false;
+    return prediction;
+  }
+
+  async startCamera(facing) {
+    this.stopCamera();
+    try {
+      this.stream = await navigator.mediaDevices.getUserMedia({video: {facingMode: facing, width: {ideal: CAMERA_SIDE}}});
+    } catch (error) {
+      this.note(error.name === 'NotAllowedError'
+        ? 'The browser refused the camera: allow it for this page in the settings of the browser.'
+        : `The camera cannot be used: ${error.message}.`);
+      return;
+    }
+    this.note('');
+    this.facing = facing;
+    byId('camera').textContent = 'Stop camera';
+    byId('camera').setAttribute('aria-pressed', 'true');
+    byId('turn').hidden = false;
+    await this.follow(this.stream);
+  }
+
+  stopCamera() {
+    this.stream?.getTracks().forEach((track) => track.stop());
+    this.stream = null;
+    byId('camera').textContent = 'Start camera';
+    byId('camera').setAttribute('aria-pressed', 'false');
+    byId('turn').hidden = true;
+  }
+
+  /** Predict in each frame; the box of the next frame is around the keypoints of the first model. */
+  async follow(stream) {
+    const video = element('video', {playsinline: '', muted: ''});
+    video.srcObject = stream;
+    await video.play();
+    let keypoints = null, rate = 0, last = performance.now();
+    while (this.stream === stream) {
+      const current = picture(video, CAMERA_SIDE, video.videoWidth, video.videoHeight);
+      const box = boxAround(keypoints, current.image.width, current.image.height);
+      const text = rate ? `, ${fixed(rate, 0)} frames per second` : '';
+      for (const [index, panel] of this.panels.entries()) {
+        const prediction = await this.predictPanel(panel, current, this.hasBox ? box : null, text);
+        if (index === 0) ({keypoints} = prediction);
+      }
+      await new Promise(requestAnimationFrame);
+      const now = performance.now(), frameRate = 1000 / (now - last);
+      rate = rate ? SMOOTHING * rate + (1 - SMOOTHING) * frameRate : frameRate;
+      last = now;
+      await nextFrame();
+    }
+    video.srcObject = null;
+  }
+}

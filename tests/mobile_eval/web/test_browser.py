@@ -1,0 +1,167 @@
+"""The page in headless Chromium, with LiteRT.js: the same keypoints as the evaluator, and no request to another host.
+
+It needs selenium (`pip install selenium`), Chromium and its driver (`apt install chromium chromium-driver`), and npm.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from mobile_eval.datasets.base import TaskDataset
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.report.devices import compare_devices
+from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.web.server import make_server
+from mobile_eval.web.site import write_site
+from tests.mobile_eval.web.test_site import HOSTILE
+
+pytestmark = [pytest.mark.external, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[3]
+FILES = ROOT / "benchmarks" / "results" / "lspet"
+TIMEOUT_S = 120
+PEOPLE = 10
+Driver = Any  # selenium has type hints, but is not installed where these files are checked
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    """Chromium without a window, at 390 x 844, with a camera that shows a test picture."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    service = pytest.importorskip("selenium.webdriver.chrome.service")
+    program, chromium = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("google-chrome")
+    if not program or not chromium:
+        pytest.skip("chromedriver or Chromium is not installed")
+    if not shutil.which("npm"):
+        pytest.skip("npm, which fetches LiteRT.js, is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    fake_camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=390,844", *fake_camera):
+        options.add_argument(argument)
+    downloads = tmp_path_factory.mktemp("downloads")
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    chrome = webdriver.Chrome(options=options, service=service.Service(program))
+    chrome.downloads = downloads
+    yield chrome
+    chrome.quit()
+
+
+@pytest.fixture
+def open_page(driver: Driver, tmp_path: Path) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Writes a page of models, opens it, and waits until it has shown a prediction; returns the content of site.json."""
+    servers = []
+
+    def open_site(models: list[Path], dataset: TaskDataset | None = None) -> dict[str, Any]:
+        site = write_site([TFLiteModel(path) for path in models], tmp_path / "site", dataset)
+        servers.append(make_server(tmp_path / "site", 0))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        driver.get(f"http://localhost:{servers[-1].server_address[1]}/")
+        wait_for(driver, "return !document.getElementById('content').hidden")
+        return site
+
+    yield open_site
+    driver.get("about:blank")
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def wait_for(driver: Driver, script: str) -> Any:
+    """The first result of a script that is neither false nor empty; the page's error ends the waiting."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not (result := driver.execute_script(script)):
+        status = driver.execute_script("return document.querySelector('#status.error')?.textContent")
+        assert not status, status
+        assert time.monotonic() < deadline, script
+        time.sleep(0.1)
+    return result
+
+
+def click(driver: Driver, identifier: str) -> None:
+    driver.execute_script("document.getElementById(arguments[0]).click()", identifier)
+
+
+def table(driver: Driver, identifier: str) -> list[list[str]]:
+    """The cells of a table that is shown."""
+    wait_for(driver, f"return !document.getElementById('{identifier}').hidden")
+    return driver.execute_script(
+        "const {rows} = document.getElementById(arguments[0]).tBodies[0]; "
+        "return [...rows].map((row) => [...row.cells].map((cell) => cell.innerText))",
+        identifier,
+    )
+
+
+def requested_hosts(driver: Driver) -> set[str]:
+    hosts = "return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).host)"
+    return set(driver.execute_script(hosts))
+
+
+def test_ten_people(driver: Driver, open_page: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    """Keypoints, accuracy and latency of two networks, and the results beside another device's."""
+    data = Path(os.environ.get("HRNET_DATA", "data")) / "lspet"
+    if not data.is_dir():
+        pytest.skip("HRNET_DATA has no lspet")
+    dataset = load_keypoint_dataset(data / "person_keypoints_val.json", data / "images").head(PEOPLE)
+    site = open_page([FILES / "full-float32.tflite", FILES / "links-float32.tflite"], dataset)
+    wait_for(driver, "return document.querySelector('figcaption span').textContent")
+    click(driver, "evaluate")
+    rows = table(driver, "accuracy")
+    assert [row[0] for row in rows] == ["full-float32", "links-float32"]
+    for row, entry in zip(rows, site["models"], strict=True):
+        assert float(row[1]) == pytest.approx(entry["score"], abs=1e-4)
+        assert float(row[3]) <= 0.5  # pixels, of all keypoints of all people
+    driver.execute_script("document.getElementById('rounds').value = 10")
+    click(driver, "benchmark")
+    rows = table(driver, "latency")
+    assert all(0 < float(row[1]) <= float(row[2]) for row in rows)
+    driver.execute_script("document.getElementById('device').value = 'test device'")
+    click(driver, "save")
+    file = driver.downloads / "results.json"
+    deadline = time.monotonic() + TIMEOUT_S
+    while not file.is_file() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    content = json.loads(file.read_text())
+    assert content["runtime"].startswith("LiteRT.js")
+    assert [len(model["latency"]["samples_ms"]) for model in content["models"]] == [10, 10]
+    result = compare_devices([file], tmp_path / "report")
+    assert result.devices[0].name == "test device"
+    assert requested_hosts(driver) == {driver.execute_script("return location.host")}
+
+
+def test_names_are_text(driver: Driver, open_page: Callable[..., dict[str, Any]], model_path: Callable[..., Path]) -> None:
+    open_page([model_path(name=HOSTILE)])
+    assert HOSTILE in driver.find_element("id", "title").text
+    assert HOSTILE in driver.title
+    assert driver.find_elements("css selector", "img[src=x]") == []
+    assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_camera_and_pictures(
+    driver: Driver, open_page: Callable[..., dict[str, Any]], model_path: Callable[..., Path], tmp_path: Path
+) -> None:
+    open_page([model_path(), model_path(name="second")])
+    cv2.imwrite(str(tmp_path / "photo.png"), np.random.default_rng(0).integers(0, 256, (90, 60, 3), np.uint8))
+    (tmp_path / "note.txt").write_text("no picture")
+    driver.find_element("id", "files").send_keys(str(tmp_path / "photo.png"))
+    wait_for(driver, "return document.querySelector('figcaption span')?.textContent")
+    assert driver.execute_script(
+        "const {width, height} = document.querySelector('canvas'); return width / height"
+    ) == pytest.approx(2 / 3)
+    driver.find_element("id", "files").send_keys(str(tmp_path / "note.txt"))
+    assert "note.txt" in wait_for(driver, "return document.getElementById('camera-note').textContent")
+    click(driver, "camera")
+    wait_for(driver, "return document.querySelectorAll('figcaption span')[3].textContent.includes('frames per second')")
+    click(driver, "camera")
+    assert driver.find_element("id", "camera").get_attribute("aria-pressed") == "false"
