@@ -103,25 +103,25 @@ def options_for(
     """
     if app not in NEEDS:
         raise HRNetError(f"`app` must be one of {', '.join(APPS)}, got {app!r:.80}")
-    needs, given = NEEDS[app], requested or {}
+    needs, options = NEEDS[app], requested or {}
     if needs.kinds and kind not in needs.kinds:
         raise HRNetError(f"`app` {app}: it runs classifiers and segmenters, and has no task for {task} networks")
-    if given.get("decode") and not needs.decodes:
+    if options.get("decode") and not needs.decodes:
         raise HRNetError(f"`app` {app} does not go with `decode`: {needs.reason}")
     chosen: dict[str, str] = {}
     for name in ("format", "input_type", "output_type"):
         allowed: tuple[str, ...] = getattr(needs, name)
         if chosen.get("format", "int8") != "int8":
             allowed = tuple(value for value in allowed if value in OF_FLOAT_FORMATS)
-        value = str(given.get(name) or allowed[0])
+        value = str(options.get(name) or allowed[0])
         if value not in allowed:
             raise HRNetError(f"`app` {app} goes with `{name}` {' or '.join(allowed)}, got {value}: {needs.reason}")
         chosen[name] = value
-    decode = bool(given.get("decode")) or (needs.decodes and kind == HEATMAPS and quarter_rule)
-    softmax = bool(given.get("softmax")) or kind == CLASS_SCORES
-    max_error = given.get("max_error")
+    decode = bool(options.get("decode")) or (needs.decodes and kind == HEATMAPS and quarter_rule)
+    softmax = bool(options.get("softmax")) or kind == CLASS_SCORES
+    max_error = options.get("max_error")
     limit = float(max_error) if isinstance(max_error, int | float) else None
-    plain_resizes = bool(given.get("plain_resizes"))
+    plain_resizes = bool(options.get("plain_resizes"))
     return ConvertOptions(**chosen, max_error=limit, decode=decode, softmax=softmax, plain_resizes=plain_resizes)
 
 

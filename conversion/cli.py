@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from mobile_eval.cli.help import Commands
 from mobile_eval.cli.options import MaxPixels
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
+
+if TYPE_CHECKING:
+    from hrnet_tf.runs.run import Run
 
 app = Commands()
 targets = Commands()  # mounted as `hrnet target`
@@ -76,26 +79,17 @@ def convert(
     from hrnet_tf.backend.choice import check_tf_keras
 
     check_tf_keras("conversion to TFLite")
-    from conversion.apps import explanation, options_for
     from conversion.checks.layer_errors import write_layer_errors
     from conversion.convert import convert_run
-    from conversion.model_info import info_of_run
     from conversion.quantization.quantization_recipe import load_quantization_recipe
     from hrnet_tf.runs.run import Run
     from hrnet_tf.spec.memory import parse_memory
-    from mobile_eval.cli.running import is_typed, spelled
     from mobile_eval.files import check_output_file
-    from mobile_eval.image.geometry import STANDARD
     from mobile_eval.tasks.registry import TASKS
 
     loaded = Run.load(run)
     if app is not None:
-        info = info_of_run(loaded)
-        names = [field.name for field in dataclasses.fields(options) if is_typed(context, field.name)]
-        requested = {name: getattr(options, name) for name in names}
-        quarter_rule = info.geometry == STANDARD
-        options = options_for(app, info.task, info.kind, requested, quarter_rule=quarter_rule)
-        typer.echo(spelled(explanation(app, options), context))
+        options = _options_for_app(context, app, loaded, options)
     if debug_quantization and options.format != "int8":
         raise HRNetError(f"`debug_quantization` needs `format` int8, got {options.format}")
     recipe = load_quantization_recipe(quantization_recipe) if quantization_recipe else None
@@ -120,6 +114,21 @@ def convert(
     if debug_quantization:
         table, plot = write_layer_errors(result.layers, output)
         typer.echo(f"  layers: {table}, {plot}")
+
+
+def _options_for_app(context: typer.Context, app: str, run: Run, options: ConvertOptions) -> ConvertOptions:
+    """The options for a kind of app, with those that were typed; says which were chosen."""
+    from conversion.apps import explanation, options_for
+    from conversion.model_info import info_of_run
+    from mobile_eval.cli.running import is_typed, spelled
+    from mobile_eval.image.geometry import STANDARD
+
+    info = info_of_run(run)
+    names = [field.name for field in dataclasses.fields(options) if is_typed(context, field.name)]
+    requested = {name: getattr(options, name) for name in names}
+    chosen = options_for(app, info.task, info.kind, requested, quarter_rule=info.geometry == STANDARD)
+    typer.echo(spelled(explanation(app, chosen), context))
+    return chosen
 
 
 @app.command(rich_help_panel="Convert")

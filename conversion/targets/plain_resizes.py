@@ -92,8 +92,8 @@ class _Editor:
         before, after = (self.graph.tensors[index] for index in (operator.inputs[0], operator.outputs[0]))
         (height, width), (rows, columns) = before.shape[1:3], after.shape[1:3]
         factor = int(rows // height)
-        whole = (rows, columns) == (factor * height, factor * width)
-        return factor if whole and factor > 0 and factor % 2 == 0 and before.type == self.schema.TensorType.INT8 else 0
+        is_multiple = (rows, columns) == (factor * height, factor * width)
+        return factor if is_multiple and factor > 0 and factor % 2 == 0 and before.type == self.schema.TensorType.INT8 else 0
 
     def plain(self, operator: SchemaObject, factor: int) -> list[SchemaObject]:
         """The operators in place of a resize."""
