@@ -20,7 +20,8 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.registry import TASKS
 
-METRIC_OPTIONS = ("sigmas", "unit", "failure_above")  # how errors are measured, rather than how models predict
+# How errors are measured, rather than how models predict, and the detector of pipelines.
+METRIC_OPTIONS = ("sigmas", "unit", "failure_above", "detector")
 
 app = Commands("mobile_eval", "Accuracy and latency of .tflite models, with nothing but a TFLite runtime.")
 
@@ -120,8 +121,9 @@ def compare(
 ) -> None:
     """Compare accuracy and latency of models of one task on the same data and machine, in an HTML report.
 
-    Ratios are to the first model of the same precision. Given results.json files from several devices, the command puts these
-    side by side.
+    Ratios are to the first model of the same precision. With --detector, pipelines of a detector and each model are compared
+    as well: AP of the chain, and times for 1, 2 and 5 people. Given results.json files from several devices, the command puts
+    these side by side.
 
     Example: [bold]hrnet compare full.tflite pruned.tflite --annotations val.json --images images --output report[/bold]
     """

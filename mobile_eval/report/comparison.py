@@ -13,6 +13,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, short_names, write_json, write_text
 from mobile_eval.model.description import CLASS_SCORES, default_class_names
 from mobile_eval.options import checked_options
+from mobile_eval.report.chains import with_chain_times
 from mobile_eval.report.html import report_html, study_of
 from mobile_eval.report.results import ComparedModel, ComparisonResult
 from mobile_eval.report.study import check_references, load_arms
@@ -72,6 +73,7 @@ def compare(
     options = task.options() if options is None else options
     latencies = bench_interleaved(paths, backend, rounds=rounds, progress=progress)
     results = [task.evaluate(model, dataset, options, progress=progress) for model in models]
+    results = with_chain_times(results, models, dataset, options, rounds=rounds, progress=progress)
     result = ComparisonResult(
         models=_compared(task, dataset, models, labels(paths), results, latencies),
         task=task,

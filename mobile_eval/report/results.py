@@ -13,6 +13,7 @@ from mobile_eval.benchmark.latency import LatencyResult
 from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.metrics.metric import format_score, none_if_nan
 from mobile_eval.model.description import ModelDescription
+from mobile_eval.report.chains import chains_table
 from mobile_eval.tables import DataFrame, data_frame
 from mobile_eval.tasks.base import AnyTask, TaskResult
 from mobile_eval.tasks.report import ModelMeasurement
@@ -140,7 +141,16 @@ class ComparisonResult:
                 f"{links:>7}  {model.latency.p50_ms:>6.2f}  {model.latency.p90_ms:>6.2f}  "
                 f"{model.latency_ratio:>5.2f} to {self.models[model.reference].label}"
             )
-        return "\n".join(lines)
+        chains = self.chains
+        return "\n".join(lines) + (f"\n\n{chains}" if chains else "")
+
+    @property
+    def chains(self) -> str:
+        """A table of the pipelines of a detector with each model; "" without a detector."""
+        models = self.models
+        return chains_table(
+            [model.label for model in models], [model.result for model in models], [model.reference for model in models]
+        )
 
     def to_pandas(self) -> DataFrame:
         """A data frame with a row for each model. Raises HRNetError if pandas is not installed."""

@@ -40,10 +40,18 @@ class PoseEvalOptions(KeypointEvalOptions):
         (), "Two joints, such as head_top,neck, whose distance is the head size of PCKh, instead of the annotated head boxes."
     )
     boxes: Path | None = option(None, "Boxes of a person detector, as COCO detection results, instead of the annotated boxes.")
+    detector: Path | None = option(
+        None,
+        "Detector of the boxes, as of `hrnet predict --detector`: measures the chain beside the model in the annotated boxes.",
+    )
     min_score: float = option(0.0, "Lowest score of a detector's box.")
 
     def __post_init__(self) -> None:
         if self.boxes and self.head_joints:
             raise HRNetError("`head_joints` is for PCKh, which is measured in annotated boxes: leave `boxes` out")
+        if self.boxes and self.detector:
+            raise HRNetError("`boxes` and `detector` both give boxes: give one of them")
+        if self.detector and self.resume:
+            raise HRNetError("`resume` is for an evaluation in given boxes: leave `detector` out")
         if any(not sigma > 0 for sigma in self.sigmas):
             raise HRNetError(f"`sigmas` must be above 0, got {', '.join(f'{sigma:g}' for sigma in self.sigmas)}")

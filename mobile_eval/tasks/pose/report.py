@@ -12,6 +12,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.image_file import read_item
 from mobile_eval.metrics.metric import none_if_nan
 from mobile_eval.metrics.pck import correct_keypoints
+from mobile_eval.tasks.pose.chain import ChainResult
 from mobile_eval.tasks.pose.detector_boxes import DetectorBoxesResult
 from mobile_eval.tasks.pose.evaluate import PoseResult
 from mobile_eval.tasks.report import Example, LabeledResult, ModelMeasurement, Panel, TaskReport, ratio, sums_by_group
@@ -22,7 +23,7 @@ ABOUT = (
     "AP is COCO’s, by object keypoint similarity, with ground-truth boxes (a dash where the joints’ sigmas are not known); "
     "PCK@0.1 is the share of joints found within a tenth of the longer side of the person’s box."
 )
-AnyPoseResult = PoseResult | DetectorBoxesResult
+AnyPoseResult = PoseResult | DetectorBoxesResult | ChainResult
 
 
 def measure(result: AnyPoseResult, dataset: KeypointDataset) -> ModelMeasurement:
@@ -41,6 +42,8 @@ def measure(result: AnyPoseResult, dataset: KeypointDataset) -> ModelMeasurement
 
 
 def _in_annotated_boxes(result: AnyPoseResult) -> PoseResult:
+    if isinstance(result, ChainResult):
+        return result.true_boxes
     if isinstance(result, DetectorBoxesResult):
         raise HRNetError("models are compared in annotated boxes: leave `boxes` out")
     return result

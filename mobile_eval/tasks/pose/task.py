@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mobile_eval.datasets.coco.keypoints import KeypointDataset, KeypointInstance
     from mobile_eval.image.geometry import Geometry
     from mobile_eval.runtime.tflite_model import TFLiteModel
+    from mobile_eval.tasks.pose.chain import ChainResult
     from mobile_eval.tasks.pose.detector_boxes import DetectorBoxesResult
     from mobile_eval.tasks.pose.evaluate import PoseResult
     from mobile_eval.tasks.report import TaskReport
@@ -41,8 +42,12 @@ def inputs(instances: Sequence[KeypointInstance], size: tuple[int, int], geometr
 
 def evaluate(
     model: TFLiteModel, dataset: KeypointDataset, options: PoseEvalOptions, *, progress: bool
-) -> PoseResult | DetectorBoxesResult:
+) -> PoseResult | DetectorBoxesResult | ChainResult:
     """Evaluate a pose model in the annotated boxes, or in those of a detector if the options name them."""
+    if options.detector:
+        from mobile_eval.tasks.pose.chain import evaluate_chain
+
+        return evaluate_chain(model, dataset, options, progress=progress)
     if options.boxes:
         from mobile_eval.tasks.pose.detector_boxes import evaluate_in_detector_boxes
 
@@ -52,7 +57,7 @@ def evaluate(
     return evaluate_pose(model, dataset, options, progress=progress)
 
 
-def report() -> TaskReport[KeypointDataset, PoseResult | DetectorBoxesResult]:
+def report() -> TaskReport[KeypointDataset, PoseResult | DetectorBoxesResult | ChainResult]:
     """How results are reported."""
     from mobile_eval.tasks.pose.report import REPORT
 
