@@ -80,19 +80,13 @@ def contract(model: TFLiteModel) -> JsonObject:
         tensor = description.output.tensor if is_real else TensorFormat("float32")
         scale = {"scale": tensor.scale, "zero_point": tensor.zero_point}
         outputs.append({"name": name, "shape": list(values.shape), "dtype": values.dtype.name, **scale})
-    pixel = heatmap_pixel(model.input_size, description.input.geometry, description.output.stride)
     return {
         "format_version": FORMAT_VERSION,
         "model": model.path.name,
         "sha256": sha256(read_bytes(model.path, "model")),
         "input": {**description.input.to_json(), "box_padding": BOX_PADDING},
         "outputs": outputs,
-        "decoding": {
-            "kind": description.output.kind,
-            "geometry": description.input.geometry,
-            "heatmap_pixel": pixel.tolist(),
-            "offset": description.output.offset,
-        },
+        "decoding": {"kind": description.output.kind, "geometry": description.input.geometry, **description.decoding},
         "joints": list(description.category.joints),
         "skeleton": [list(bone) for bone in description.category.skeleton],
     }
