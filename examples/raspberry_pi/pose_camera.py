@@ -4,7 +4,8 @@
     python pose_camera.py model.tflite vectors.json --source 0    # a USB camera, by its number; or a video file
 
 Copy this file, `examples/pose_in_numpy.py`, the model and its vectors.json (`hrnet vectors`) into one folder. Needs numpy, a
-TFLite runtime (`pip install ai-edge-litert`), and OpenCV with windows (`apt install python3-opencv`, or `pip install opencv-python`).
+TFLite runtime (`pip install ai-edge-litert`), and OpenCV with windows (`apt install python3-opencv`, or `pip install
+opencv-python`).
 """
 
 import argparse
