@@ -18,12 +18,14 @@ from pathlib import Path
 
 from conversion.checks.verify import check_fully_int8, check_loads
 from conversion.targets.edgetpu import check_edgetpu
+from hrnet_tf.spec.network import OBJECT_CONTEXT
 from hrnet_tf.spec.presets import PRESETS, customized, preset
 from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.typed import JsonObject
 from training.pruning.candidate_latency import untrained_tflite
 
+ATTENTION = "attention needs more than 8 bits: float32, float16 or dynamic"
 TWO_STAGES = "two-stage detector: converted as two files, not checked here"
 
 
@@ -33,6 +35,8 @@ def check_preset(name: str, input_size: str | None = None) -> JsonObject:
     result: JsonObject = {"task": spec.task, "input_size": list(spec.input_size)}
     if spec.task == "detection":
         return {**result, "reason": TWO_STAGES}
+    if spec.head_kind == OBJECT_CONTEXT:
+        return {**result, "reason": ATTENTION}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{name}.tflite")
         begun = time.perf_counter()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from conversion.options import ConvertOptions
+from conversion.options import APPS, ConvertOptions
+from mobile_eval.cli.completion import completed
 from mobile_eval.cli.declared import with_options
 from mobile_eval.cli.help import Commands
 from mobile_eval.cli.options import MaxPixels
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
+
+if TYPE_CHECKING:
+    from hrnet_tf.runs.run import Run
 
 app = Commands()
 targets = Commands()  # mounted as `hrnet target`
@@ -28,12 +32,23 @@ Int8Model = Annotated[Path, typer.Argument(metavar="M.tflite", help="An int8 mod
 @app.command(rich_help_panel="Convert")
 @with_options
 def convert(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(help="Run folder: trained, pruned or quantized.", show_default=False)],
     output: Annotated[
         Path, typer.Option(help="The .tflite to write. A copy of its description goes beside it, as .json.", show_default=False)
     ],
     options: ConvertOptions,
     source: DataSource,
+    app: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="APP",
+            help=f"Choose types, decoding and softmax for an app: {', '.join(APPS)}. Options that contradict it are an error.",
+            autocompletion=completed(APPS),
+            show_default=False,
+        ),
+    ] = None,
     samples: Annotated[int, typer.Option(help="Number of calibration samples (people or images).", min=1)] = 200,
     sample_seed: Annotated[
         int | None, typer.Option(help="Seed for random calibration samples; by default the first are taken.", show_default=False)
@@ -72,12 +87,14 @@ def convert(
     from mobile_eval.files import check_output_file
     from mobile_eval.tasks.registry import TASKS
 
+    loaded = Run.load(run)
+    if app is not None:
+        options = _options_for_app(context, app, loaded, options)
     if debug_quantization and options.format != "int8":
         raise HRNetError(f"`debug_quantization` needs `format` int8, got {options.format}")
     recipe = load_quantization_recipe(quantization_recipe) if quantization_recipe else None
     check_output_file(output)
     memory_bytes = parse_memory(memory_budget)
-    loaded = Run.load(run)
     task = TASKS[loaded.spec.task]
     source = dataclasses.replace(source, expected=loaded.category.get("name"))
     data = task.load_optional(source.read_as(loaded.config))
@@ -97,6 +114,21 @@ def convert(
     if debug_quantization:
         table, plot = write_layer_errors(result.layers, output)
         typer.echo(f"  layers: {table}, {plot}")
+
+
+def _options_for_app(context: typer.Context, app: str, run: Run, options: ConvertOptions) -> ConvertOptions:
+    """The options for a kind of app, with those that were typed; says which were chosen."""
+    from conversion.apps import explanation, options_for
+    from conversion.model_info import info_of_run
+    from mobile_eval.cli.running import is_typed, spelled
+    from mobile_eval.image.geometry import STANDARD
+
+    info = info_of_run(run)
+    names = [field.name for field in dataclasses.fields(options) if is_typed(context, field.name)]
+    requested = {name: getattr(options, name) for name in names}
+    chosen = options_for(app, info.task, info.kind, requested, quarter_rule=info.geometry == STANDARD)
+    typer.echo(spelled(explanation(app, chosen), context))
+    return chosen
 
 
 @app.command(rich_help_panel="Convert")

@@ -88,6 +88,7 @@ def convert(
     max_error: float | None = None,
     decode: bool = False,
     softmax: bool = False,
+    plain_resizes: bool = False,
     task: str | None = None,
     labels: Sequence[str] | None = None,
     skeleton: Sequence[tuple[Keypoint, Keypoint]] | None = None,
@@ -120,6 +121,7 @@ def convert(
             1e-4 of the largest value for float32, and any error for other formats.
         decode: Whether the file outputs keypoints instead of heatmaps.
         softmax: Whether the file outputs probabilities instead of logits (classification).
+        plain_resizes: Whether bilinear resizes of an int8 file are replaced by operators that older Edge TPU compilers know.
         task: "pose", "landmarks", "segmentation", "classification", or "custom" for none of them. None for that of the network;
             of a head of the user's own, for classification if the output is (N, classes).
         labels: Names of the key points or classes, one for each channel of the output. None for those of COCO or MPII where a
@@ -150,7 +152,7 @@ def convert(
         (8, 64, 48, 2)
     """
     check_tf_keras(CONVERSION)
-    options = ConvertOptions(format, input_type, output_type, max_error, decode, softmax)
+    options = ConvertOptions(format, input_type, output_type, max_error, decode, softmax, plain_resizes)
     settings = ConversionSettings(options, quantization_recipe, runtime, memory_budget)
     model_labels = ModelLabels(task, labels, skeleton, flip_pairs, mean, std)
     path = Path(path)

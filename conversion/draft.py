@@ -19,6 +19,7 @@ from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
 from conversion.quantization.quantization_recipe import QuantizationRecipe, quantize_with_recipe
 from conversion.quantization.samples import RANDOM_IMAGES_NOTE
+from conversion.targets.plain_resizes import with_plain_resizes
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.quantization import check_fits_8_bits
 from hrnet_tf.spec.memory import MEMORY_BUDGET
@@ -100,6 +101,8 @@ def make_draft(
         flatbuffer = quantize_with_recipe(float32, recipe, calibration, settings.memory_budget)
     else:
         flatbuffer = to_flatbuffer(model, options, calibration, batch, settings.memory_budget)
+    if options.plain_resizes:
+        flatbuffer = with_plain_resizes(flatbuffer).flatbuffer
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "draft.tflite")
         path.write_bytes(flatbuffer)

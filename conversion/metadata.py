@@ -32,10 +32,8 @@ RGB, GRAYSCALE = 1, 2
 DESCRIPTIONS, TENSOR_AXIS_LABELS = 1, 2  # AssociatedFileType
 LABELED_OUTPUTS = (*OUTPUT_NAMES.values(), PROBABILITIES, LOCATIONS, SCORES)  # have an entry for each keypoint or class
 SEGMENTER, SEGMENTER_IDENTIFIER, SOFTMAX = "SEGMENTER_METADATA", b"V001", 2  # MediaPipe's image_segmenter_metadata_schema.fbs
-CROPS = {
-    "pose": "RGB crop around one person: the box extended to the input's aspect ratio, then {padding:g} times as large",
-    "landmarks": "RGB crop around one face: the box extended to the input's aspect ratio, then {padding:g} times as large",
-}
+CROP = "the box extended to the input's aspect ratio, then {padding:g} times as large; bilinear, black outside"
+CROPS = {"pose": f"RGB crop around one person: {CROP}", "landmarks": f"RGB crop around one face: {CROP}"}
 
 OFFSET, UINT32, UINT8, INT8, INT32, FLOAT = "UOffsetTRelative", "Uint32", "Uint8", "Int8", "Int32", "Float32"
 Slot = tuple[int, str, float]  # number of the field, its type (one of those above), its value or offset

@@ -16,6 +16,7 @@ FORMATS = {
 }
 CAMERA = "uint8-rgb"  # RGB bytes as a camera gives them; the model normalizes them
 DTYPES = ("float32", "int8", "uint8")
+APPS = ("android", "mediapipe", "browser", "coral", "gpu", "npu")  # that `conversion.apps` chooses options for
 FLOAT_TOLERANCE = 1e-4  # relative to the largest output value, or to 1, the peak of a heatmap, if that is larger
 
 
@@ -32,6 +33,7 @@ class ConvertOptions:
             measures.
         decode: Whether the file outputs keypoints, decoded in its graph, instead of heatmaps.
         softmax: Whether a classifier outputs probabilities instead of logits.
+        plain_resizes: Whether bilinear resizes of an int8 file are replaced by operators that older Edge TPU compilers know.
 
     Raises:
         HRNetError: If a value is unknown, or two do not go together.
@@ -45,6 +47,7 @@ class ConvertOptions:
     max_error: float | None = option(None, "Largest accepted error of an output value, compared with the Keras model.")
     decode: bool = option(False, "Output keypoints, decoded in the model, instead of heatmaps.")
     softmax: bool = option(False, "Output probabilities instead of logits (classification).")
+    plain_resizes: bool = option(False, "Replace bilinear resizes of int8 files by operators that older Edge TPU compilers know.")
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -59,6 +62,8 @@ class ConvertOptions:
             raise HRNetError(f"`input_type` {CAMERA} needs `format` int8 or a float format, got int16x8")
         if self.format == "int16x8" and self.decode:
             raise HRNetError("`decode` needs `format` int8 or a float format, got int16x8")
+        if self.plain_resizes and self.format != "int8":
+            raise HRNetError(f"`plain_resizes` needs `format` int8, got {self.format}")
         if self.max_error is not None and not self.max_error > 0:
             raise HRNetError(f"`max_error` must be above 0, got {self.max_error}")
 

@@ -60,8 +60,9 @@ def output_texts(output: ModelOutput, geometry: Geometry = STANDARD) -> dict[str
     if output.kind == TENSORS:
         return {}
     at = f"at 1/{output.stride} of the input's size"
+    shift = "a quarter pixel towards the higher neighbors" if geometry == STANDARD else "by one Newton step, as in UDP"
     return {
-        "heatmaps": f"one heatmap for each keypoint, {at}; its maximum is the keypoint's score",
+        "heatmaps": f"one heatmap for each keypoint, {at}: its maximum is the score, and the position is there, moved {shift}",
         "class_maps": f"logits of each class, {at}",
         LOGITS: "logit of each class",
         PROBABILITIES: "probability of each class, by softmax",

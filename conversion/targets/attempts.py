@@ -30,6 +30,7 @@ from mobile_eval.runtime.backend import Backend, Placement
 from mobile_eval.runtime.compiled import NO_ACCELERATOR
 from mobile_eval.runtime.interpreter import find_runtime
 from mobile_eval.typed import checked
+from mobile_eval.web.contract import EDGE_TYPES
 
 ROUNDS = 20
 TIMEOUT_S = 540
@@ -41,8 +42,7 @@ NEEDS_TFLITE_RUNTIME = (
     "in an environment of Python up to 3.11: `pip install 'hrnet-tf[tflite-runtime]'`, then give its Python by `python`"
 )
 NEEDS_ARM = "`tools/arm_userland.sh FOLDER` makes an emulated one on Debian; then give FOLDER/python by `python`"
-BROWSER_TYPES = ("float32", "int32", "uint8")  # of inputs and outputs, in LiteRT.js (npm: @litertjs/core 2.5)
-RETRY_BROWSER = "convert it with `hrnet convert --input-type uint8-rgb --output-type float32`"
+RETRY_BROWSER = "convert it with `hrnet convert --for browser`"
 
 
 @dataclass(frozen=True)
@@ -226,9 +226,9 @@ class TargetTrials:
 
     def _in_browser(self) -> TargetRow:
         """LiteRT.js runs what XNNPACK runs, but takes and returns arrays of few types."""
-        others = sorted({tensor.dtype for tensor in self._edges} - set(BROWSER_TYPES))
+        others = sorted({tensor.dtype for tensor in self._edges} - set(EDGE_TYPES))
         if not others:
-            note = "by the types of inputs and outputs alone: LiteRT.js was not run"
+            note = "by the types of inputs and outputs alone; `hrnet web` writes a page that runs it"
             return TargetRow("browser", RULES, self.operators, self.operators, self.path.stat().st_size, note=note)
         note = f"LiteRT.js has no {' or '.join(others)} inputs and outputs: {RETRY_BROWSER}"
         return TargetRow("browser", RULES, self.operators, 0, note=note)

@@ -115,6 +115,7 @@ def convert(
     max_error: float | None = None,
     decode: bool = False,
     softmax: bool = False,
+    plain_resizes: bool = False,
     samples: int = 200,
     quantization_recipe: QuantizationRecipe | AnyPath | None = None,
     runtime: str = "auto",
@@ -141,6 +142,7 @@ def convert(
             1e-4 of the largest value for float32, and any error for other formats.
         decode: Whether the file outputs key points instead of heatmaps.
         softmax: Whether the file outputs probabilities instead of logits (classification).
+        plain_resizes: Whether bilinear resizes of an int8 file are replaced by operators that older Edge TPU compilers know.
         samples: Number of images to calibrate on, at most. 16 of them are compared.
         quantization_recipe: Per-layer settings of post-training int8, or their JSON file.
         runtime: "tflite-runtime" refuses operators that its last version does not support.
@@ -170,7 +172,7 @@ def convert(
         quantization_recipe = load_quantization_recipe(Path(quantization_recipe))
     common: dict[str, Any] = {"samples": samples, "quantization_recipe": quantization_recipe, "runtime": runtime}
     common["memory_budget"] = parse_memory(str(memory_budget))
-    options = ConvertOptions(format, input_type, output_type, max_error, decode, softmax)
+    options = ConvertOptions(format, input_type, output_type, max_error, decode, softmax, plain_resizes)
     if run is None:
         return convert_model(model, path, representative_data=representative_data, **vars(options), **common, **description)
     if description:

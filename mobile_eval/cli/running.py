@@ -88,6 +88,12 @@ def spelled(message: str, context: typer.Context) -> str:
     return _spelled(message, context.find_root().command, context.command)
 
 
+def is_typed(context: typer.Context, name: str) -> bool:
+    """Whether the user gave the parameter `name` of the command that runs, even if its value is the default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _spelled(message: str, root: object, command: object) -> str:
     options = _options_by_parameter(root) | _options_by_parameter(command)
     return PARAMETER.sub(lambda match: options.get(match[1], match[1]), message)

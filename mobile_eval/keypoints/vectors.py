@@ -80,20 +80,15 @@ def contract(model: TFLiteModel) -> JsonObject:
         tensor = description.output.tensor if is_real else TensorFormat("float32")
         scale = {"scale": tensor.scale, "zero_point": tensor.zero_point}
         outputs.append({"name": name, "shape": list(values.shape), "dtype": values.dtype.name, **scale})
-    pixel = heatmap_pixel(model.input_size, description.input.geometry, description.output.stride)
     return {
         "format_version": FORMAT_VERSION,
         "model": model.path.name,
         "sha256": sha256(read_bytes(model.path, "model")),
         "input": {**description.input.to_json(), "box_padding": BOX_PADDING},
         "outputs": outputs,
-        "decoding": {
-            "kind": description.output.kind,
-            "geometry": description.input.geometry,
-            "heatmap_pixel": pixel.tolist(),
-            "offset": description.output.offset,
-        },
+        "decoding": {"kind": description.output.kind, "geometry": description.input.geometry, **description.decoding},
         "joints": list(description.category.joints),
+        "skeleton": [list(bone) for bone in description.category.skeleton],
     }
 
 
@@ -199,7 +194,7 @@ whole coordinates. OpenCV's `warpAffine` made `crop.png`; its fixed-point weight
 
 `(u, v) = ((x, y) + {offset:g}) * ({pixel[0]:g}, {pixel[1]:g})`, then the inverse of the matrix of step 1.
 
-The joints, in order: {joints}.
+The joints, in order: {joints}. `skeleton` in vectors.json has pairs of their positions in this order, counted from 0.
 """
 STANDARD_MATRIX = (
     """`scale = {width} / extent_x`, the same in x and y. The matrix maps the center of the box to ({x:g}, {y:g})."""

@@ -11,8 +11,21 @@ from pathlib import Path
 
 from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import GEOMETRIES, STANDARD, Geometry
+from mobile_eval.image.geometry import BOX_PADDING, GEOMETRIES, STANDARD, UDP, Geometry, heatmap_pixel
+from mobile_eval.image.preprocess import CENTER_FRACTION
+from mobile_eval.keypoints.decode import BLUR_KERNEL, QUARTERS
 from mobile_eval.model.network import DescribedNetwork, DescribedRemoval
+from mobile_eval.tasks.detection.constants import (
+    ANCHOR_RATIOS,
+    ANCHOR_SCALE,
+    BOX_IOU,
+    BOX_STDS,
+    MAX_DETECTIONS,
+    RPN_IOU,
+    RPN_STDS,
+    SCORE_THRESHOLD,
+    STRIDES,
+)
 from mobile_eval.typed import Json, JsonObject, brief, checked
 
 FORMAT_VERSION = 1
@@ -242,14 +255,57 @@ class ModelDescription:
         """Names of the predicted joints, landmarks or classes, by channel."""
         return self.classes or self.category.joints
 
+    @property
+    def preprocessing(self) -> JsonObject:
+        """How the pixels that the model sees are taken from an image; empty where it takes no images of a task.
+
+        It follows from the kind of output and the geometry. Normalization and quantization are in `input`.
+        """
+        kind, (height, width) = self.output.kind, self.input.size
+        if kind in (HEATMAPS, KEYPOINTS):
+            crop = {"region": "box", "box_padding": BOX_PADDING, "aspect_ratio": width / height}
+            return {**crop, "interpolation": "bilinear", "border": [0, 0, 0], "matrix": self.input.geometry}
+        if kind == CLASS_SCORES:
+            how = "bilinear, averaging where the image shrinks"
+            return {"region": "center", "fraction": CENTER_FRACTION, "interpolation": how}
+        if kind in (CLASS_MAPS, DETECTOR_MAPS):
+            return {"region": "image", "keeps_aspect_ratio": False, "interpolation": "bilinear"}
+        return {}
+
+    @property
+    def decoding(self) -> JsonObject:
+        """How the values of the outputs become a prediction; empty for outputs of no task.
+
+        It follows from the kind of output and the geometry. `keypoints.decode` has the rules of keypoints.
+        """
+        kind = self.output.kind
+        if kind in (HEATMAPS, KEYPOINTS):
+            rules: dict[str, JsonObject] = {STANDARD: {"rule": "quarter"}, UDP: {"rule": "udp", "blur_kernel": BLUR_KERNEL}}
+            in_model = {"rule": "in the model", "steps_per_heatmap_pixel": QUARTERS}
+            pixel = heatmap_pixel(self.input.size, self.input.geometry, self.output.stride).tolist()
+            rule = in_model if kind == KEYPOINTS else rules[self.input.geometry]
+            return {**rule, "heatmap_pixel": pixel, "offset": self.output.offset, "least_score": 0.0}
+        if kind == CLASS_MAPS:
+            return {"rule": "argmax", "of": "logits", "upsampling": "bilinear, to the size of the image"}
+        if kind == CLASS_SCORES:
+            return {"rule": "argmax", "of": "probabilities" if self.output.softmax else "logits"}
+        if kind in DETECTOR_OUTPUTS:
+            anchors = {"strides": list(STRIDES), "anchor_scale": ANCHOR_SCALE, "anchor_ratios": list(ANCHOR_RATIOS)}
+            proposals = {"proposal_stds": list(RPN_STDS), "proposal_iou": RPN_IOU}
+            boxes = {"box_stds": list(BOX_STDS), "box_iou": BOX_IOU}
+            limits = {"least_score": SCORE_THRESHOLD, "most_objects": MAX_DETECTIONS}
+            return {"rule": "faster-rcnn", **anchors, **proposals, **boxes, **limits}
+        return {}
+
     def to_json(self) -> JsonObject:
-        """Convert to plain data, as it is stored."""
+        """Convert to plain data, as it is stored, with `preprocessing` and `decoding`."""
         data = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         data["input"], data["output"] = self.input.to_json(), self.output.to_json()
         data["outputs"] = [tensor.to_json() for tensor in self.outputs]
         data["category"], data["classes"] = self.category.to_json(), list(self.classes)
         data["flatbuffer"] = dataclasses.asdict(self.flatbuffer) if self.flatbuffer else None
         boxes = data.pop("boxes")
+        data |= {"preprocessing": self.preprocessing, "decoding": self.decoding}
         return {"format_version": FORMAT_VERSION, **data, **({"boxes": dataclasses.asdict(boxes)} if boxes else {})}
 
     @classmethod

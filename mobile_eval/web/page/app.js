@@ -21,12 +21,13 @@ async function start() {
   new Measurements(site, models, viewer);
   byId('content').hidden = false;
   const bytes = site.models.reduce((total, {size_bytes: size}) => total + size, 0);
-  showStatus(`${site.runtime.name} ${site.runtime.version} runs ${fixed(bytes / 1e6, 1)} MB of models on this device. Pictures do not leave it.`);
+  showStatus(`${site.runtime.name} ${site.runtime.version} runs ${fixed(bytes / 1e6, 2)} MB of models on this device. Pictures do not leave it.`);
   await viewer.showFirst();
 }
 
 function showSite({models, task}) {
-  const title = models.map(({label}) => label).join(' and ');
+  const names = models.map(({label}) => label), last = names.pop();
+  const title = names.length ? `${names.join(', ')} and ${last}` : last;
   document.title = `${title}: ${task}`;
   byId('title').textContent = `${title}: ${task} in the browser`;
   for (const model of models) {

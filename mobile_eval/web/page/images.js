@@ -2,6 +2,7 @@
 // Sizes are [height, width], as in the contract. The steps are those of mobile_eval/image/preprocess.py.
 
 const CENTER_FRACTION = 0.875; // of the resized image's shorter side
+const WEIGHT_STEPS = 2048; // of OpenCV's weights when it resizes bytes
 
 /** Round to the nearest integer, and halves to the even one, as numpy and OpenCV do. */
 export function roundHalfEven(value) {
@@ -53,22 +54,33 @@ export function invert([[a, b, c], [d, e, f]]) {
   return [[p, q, -(p * c + q * f)], [r, s, -(r * c + s * f)]];
 }
 
-/** Resize an image to [height, width], bilinearly between the centers of pixels, without regard to its aspect ratio. */
+/**
+ * Resize an image to [height, width], bilinearly between the centers of pixels, without regard to its aspect ratio. Weights are
+ * multiples of 1 / 2048 and sums are rounded as OpenCV does.
+ */
 export function resize(image, [height, width]) {
-  const columns = linearWeights(image.width, width), rows = linearWeights(image.height, height);
+  const columns = fixedWeights(image.width, width), rows = fixedWeights(image.height, height), {data} = image;
   const crop = new Uint8Array(height * width * 3);
   let target = 0;
-  for (const [top, bottom, fy] of rows) {
-    for (const [left, right, fx] of columns) {
+  for (const {first: top, second: bottom, weights: [above, below]} of rows) {
+    const upperRow = top * image.width, lowerRow = bottom * image.width;
+    for (const {first: left, second: right, weights: [before, after]} of columns) {
       for (let channel = 0; channel < 3; channel++) {
-        const at = (row, column) => image.data[(row * image.width + column) * 4 + channel];
-        const upper = at(top, left) * (1 - fx) + at(top, right) * fx;
-        const lower = at(bottom, left) * (1 - fx) + at(bottom, right) * fx;
-        crop[target++] = roundHalfEven(upper * (1 - fy) + lower * fy);
+        const upper = data[(upperRow + left) * 4 + channel] * before + data[(upperRow + right) * 4 + channel] * after;
+        const lower = data[(lowerRow + left) * 4 + channel] * before + data[(lowerRow + right) * 4 + channel] * after;
+        crop[target++] = (((above * (upper >> 4)) >> 16) + ((below * (lower >> 4)) >> 16) + 2) >> 2;
       }
     }
   }
   return crop;
+}
+
+function fixedWeights(source, resized) {
+  return linearWeights(source, resized).map(([first, second, weight]) => ({
+    first,
+    second,
+    weights: [1 - Math.fround(weight), Math.fround(weight)].map((share) => roundHalfEven(share * WEIGHT_STEPS)),
+  }));
 }
 
 /** For each pixel of a resized side: its two source pixels, and the weight of the second. */

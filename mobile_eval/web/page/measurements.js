@@ -8,7 +8,7 @@ import {environment, results} from './results.js';
 import {percentile, ratioInterval} from './statistics.js';
 import {readPicture} from './viewer.js';
 
-const BUTTONS = ['benchmark', 'evaluate', 'camera', 'files'];
+const BUTTONS = ['benchmark', 'evaluate', 'save'];
 
 export class Measurements {
   constructor(site, models, viewer) {
@@ -25,7 +25,8 @@ export class Measurements {
   /** Do a measurement while everything else that runs the models is off. */
   async alone(name, measure) {
     this.viewer.stopCamera();
-    const progress = byId(`${name}-progress`), wasDisabled = BUTTONS.map((id) => byId(id).disabled);
+    byId('try').inert = true;
+    const progress = byId(`${name}-progress`);
     BUTTONS.forEach((id) => byId(id).disabled = true);
     progress.hidden = false;
     try {
@@ -35,7 +36,8 @@ export class Measurements {
       throw error;
     } finally {
       progress.hidden = true;
-      BUTTONS.forEach((id, index) => byId(id).disabled = wasDisabled[index]);
+      byId('try').inert = false;
+      BUTTONS.forEach((id) => byId(id).disabled = id === 'save' && !this.timings);
     }
   }
 
@@ -61,7 +63,6 @@ export class Measurements {
     byId('clock').textContent = `${rounds} rounds. The clock of this browser moves in steps of ${fixed(step, 3)} ms.`;
     byId('clock').hidden = byId('latency').hidden = false;
     this.timings = timings;
-    byId('save').disabled = false;
   }
 
   async measureAccuracy() {
@@ -80,8 +81,9 @@ export class Measurements {
     }
     clearRows('accuracy');
     this.models.forEach((model, index) => {
-      const figures = [scoreOf(metric, sums[index]), model.score];
-      addRow('accuracy', [model.label, ...figures.map((score) => fixed(score, 4)), fixed(overallDifference(metric, differences[index]), 3)]);
+      const scores = [scoreOf(metric, sums[index]), model.score].map((score) => fixed(score, 4));
+      const {value, remark} = overallDifference(metric, differences[index]);
+      addRow('accuracy', [model.label, ...scores, [fixed(value, 3), remark]]);
     });
     byId('accuracy').hidden = false;
     this.sums = sums;

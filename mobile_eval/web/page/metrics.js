@@ -2,6 +2,7 @@
 
 const PCK_THRESHOLD = 0.1; // of the longer side of the box
 const IGNORED = 255; // in masks
+const FAR = 0.5; // pixels
 
 const METRICS = {
   pck: {sums: keypointSums, score: ([correct, labelled]) => correct / labelled},
@@ -62,19 +63,28 @@ function meanIou(totals) {
 }
 
 /**
- * How a prediction differs from the evaluator's: the largest distance of keypoints in pixels, or the share of classes that differ.
+ * How a prediction differs from the evaluator's: the distance of each keypoint in pixels, or the share of classes that differ.
  *
  * @param prediction The prediction.
  * @param expected The evaluator's: keypoints, the index of a class, or the classes of the pixels.
+ * @returns A list of numbers.
  */
 export function difference({keypoints, classMap, best}, expected) {
-  if (keypoints) return Math.max(...keypoints.map(([x, y], joint) => Math.hypot(x - expected[joint][0], y - expected[joint][1])));
-  if (classMap) return classMap.filter((label, pixel) => label !== expected[pixel]).length / classMap.length;
-  return best[0] === expected ? 0 : 1;
+  if (keypoints) return keypoints.map(([x, y], joint) => Math.hypot(x - expected[joint][0], y - expected[joint][1]));
+  if (classMap) return [classMap.filter((label, pixel) => label !== expected[pixel]).length / classMap.length];
+  return [best[0] === expected ? 0 : 1];
 }
 
-/** The differences of all images in one figure: the largest distance in pixels, or the mean share in percent. */
+/**
+ * The differences of all images: of keypoints the largest distance in pixels and how many are far, of classes the mean share in
+ * percent.
+ *
+ * @returns {value, remark}
+ */
 export function overallDifference({key}, differences) {
-  if (key === 'pck' || key === 'nme') return Math.max(...differences);
-  return 100 * differences.reduce((total, share) => total + share, 0) / differences.length;
+  const values = differences.flat();
+  if (key === 'pck' || key === 'nme') {
+    return {value: Math.max(...values), remark: `${values.filter((distance) => distance > FAR).length} of ${values.length} above ${FAR}`};
+  }
+  return {value: 100 * values.reduce((total, share) => total + share, 0) / values.length, remark: ''};
 }

@@ -35,6 +35,7 @@ export class Viewer {
     this.panels = models.map((model) => this.makePanel(model));
     byId('box').hidden = !this.hasBox;
     this.makeThumbnails();
+    if (models[0].contract.decoding.kind === 'class-maps') this.makeLegend();
     this.connect();
   }
 
@@ -54,6 +55,16 @@ export class Viewer {
       button.addEventListener('click', () => this.showItem(item, button));
       byId('thumbnails').append(element('li', {}, button));
     });
+  }
+
+  makeLegend() {
+    const {names, colors, tinted} = this.site.labels;
+    names.forEach((name, index) => {
+      const swatch = element('span', {class: 'swatch'});
+      if (tinted[index]) swatch.style.backgroundColor = `rgb(${colors[index].join()})`;
+      byId('legend').append(element('li', {}, swatch, name));
+    });
+    byId('legend').hidden = false;
   }
 
   connect() {

@@ -40,6 +40,9 @@ def test_contract_of_the_json(describe: Describe) -> None:
     assert {"layout", "mean", "std", "dtype", "scale", "zero_point"} < set(data["input"])
     assert {"kind", "stride", "dtype", "scale", "zero_point"} == set(data["output"])
     assert data["category"]["keypoints"][0] == "nose"
+    assert (data["preprocessing"]["region"], data["preprocessing"]["aspect_ratio"]) == ("box", 48 / 64)
+    assert (data["preprocessing"]["interpolation"], data["preprocessing"]["border"]) == ("bilinear", [0, 0, 0])
+    assert (data["decoding"]["rule"], data["decoding"]["heatmap_pixel"]) == ("quarter", [4.0, 4.0])
     assert ModelDescription.from_json(json.loads(json.dumps(data))) == describe("int8")
 
 
