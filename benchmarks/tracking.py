@@ -5,7 +5,7 @@
 
 Without files, the true boxes and keypoints are disturbed as a detector and a network would: people of whom less than a third is
 visible are missed, and so are 3 % of the others; boxes move by 3 % of their size and keypoints by 2 % of the height. The seeds of
-the clips (100 and up) are not those that the settings of the tracker were chosen on (0 to 19).
+the clips (100 and up) are not those that the settings of the tracker were chosen on (0 to 9).
 """
 
 from __future__ import annotations

@@ -5,16 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from mobile_eval.benchmark.pipeline_timing import BOX, IMAGE_SIZE
+from mobile_eval.files import short_names
 from mobile_eval.image.geometry import Array, Image
 from mobile_eval.messages import number_of
+from mobile_eval.pipeline.detectors import open_detector
 from mobile_eval.pipeline.pipeline import Pipeline, StepTimes, predict_boxes
 from mobile_eval.progress import tracked
+from mobile_eval.runtime.backend import Backend
+from mobile_eval.runtime.tflite_model import TFLiteModel
 
 PEOPLE = (1, 2, 5)
 ROUNDS = 30
+ANY_CLASS = "0"  # the time does not depend on it
 STEPS = ("before", "network", "after")
 
 
@@ -98,6 +105,30 @@ def time_chains(
                 if number >= 0:
                     samples.setdefault((index, count), []).append((total_ms, detector_times, poses.model_times))
     return [tuple(_chain_time(count, samples[index, count]) for count in people) for index in range(len(pipelines))]
+
+
+def time_pipelines(
+    detector: Path, models: Sequence[Path], backend: Backend, rounds: int | None = None, *, progress: bool = False
+) -> dict[str, tuple[ChainTime, ...]]:
+    """Time a detector together with each of several models, in turns, on a random image of 480x640 pixels.
+
+    Args:
+        detector: File of the detector.
+        models: Files of pose or landmarks models.
+        backend: What runs all of them.
+        rounds: Number of timed runs; None for 30.
+        progress: Show a progress bar.
+
+    Returns:
+        For each model, by its name, the times for 1, 2 and 5 people.
+    """
+    shared = open_detector(detector, backend)
+    pipelines = [
+        Pipeline(shared, TFLiteModel(model, backend), category=ANY_CLASS if shared.classes else None) for model in models
+    ]
+    image = np.random.default_rng(0).integers(0, 256, (*IMAGE_SIZE, 3), dtype=np.uint8)
+    times = time_chains(pipelines, [(image, np.array([BOX]))], rounds=rounds or ROUNDS, progress=progress)
+    return dict(zip(short_names(models), times, strict=True))
 
 
 def _chain_time(people: int, samples: Sequence[tuple[float, StepTimes, StepTimes]]) -> ChainTime:

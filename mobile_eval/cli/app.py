@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from mobile_eval.cli.web import web
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.registry import TASKS
+from mobile_eval.typed import JsonObject
 
 # How errors are measured, rather than how models predict, and the detector of pipelines.
 METRIC_OPTIONS = ("sigmas", "unit", "failure_above", "detector")
@@ -48,6 +50,10 @@ def benchmark(
     runs: Annotated[int | None, typer.Option(min=1, help="Minimum number of timed runs, instead of a mode.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="Minimum duration of the timed runs in seconds.")] = None,
     memory: Annotated[bool, typer.Option(help="Measure peak memory, in a separate process.")] = True,
+    detector: Annotated[
+        Path | None,
+        typer.Option(help="Detector to time with each pose model, from an image to 1, 2 and 5 poses.", show_default=False),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="JSON file for the figures and every sample.", show_default=False)] = None,
     publish: Annotated[
         str | None,
@@ -64,6 +70,7 @@ def benchmark(
 
     Example: [bold]hrnet benchmark full-int8.tflite pruned-int8.tflite --threads 1,2 --json latency.json[/bold]
     """
+    from mobile_eval.benchmark.chain_timing import time_pipelines
     from mobile_eval.benchmark.interleaved import BenchmarkResult, benchmark_in_turns
     from mobile_eval.benchmark.latency import ROUNDS, LatencyResult, bench, choose_effort
     from mobile_eval.benchmark.published import publication_path, published_device, save_device
@@ -88,8 +95,13 @@ def benchmark(
     single = [result for result in results if isinstance(result, LatencyResult)]
     for result in single[1:]:
         typer.echo(f"{result.threads} threads: {single[0].p50_ms / result.p50_ms:.2f} times as fast as {single[0].threads}")
+    data: JsonObject = results[0].to_json() if len(results) == 1 else {"sweep": [result.to_json() for result in results]}
+    if detector:
+        chains = time_pipelines(detector, models, runtime_options.backend(parse_threads(threads)[0]), rounds, progress=True)
+        typer.echo("\n".join(f"{name}, {entry}" for name, entries in chains.items() for entry in entries))
+        data["chains"] = {name: [asdict(entry) for entry in entries] for name, entries in chains.items()}
     if json:
-        write_json(json, results[0].to_json() if len(results) == 1 else {"sweep": [result.to_json() for result in results]})
+        write_json(json, data)
     if publication:
         rows = [row for result in results for row in ([result] if isinstance(result, LatencyResult) else result)]
         save_device(published_device(publish or "", zip(models * len(results), rows, strict=True)), publication)

@@ -88,6 +88,7 @@ def contract(model: TFLiteModel) -> JsonObject:
         "outputs": outputs,
         "decoding": {"kind": description.output.kind, "geometry": description.input.geometry, **description.decoding},
         "joints": list(description.category.joints),
+        "skeleton": [list(bone) for bone in description.category.skeleton],
     }
 
 
@@ -193,7 +194,7 @@ whole coordinates. OpenCV's `warpAffine` made `crop.png`; its fixed-point weight
 
 `(u, v) = ((x, y) + {offset:g}) * ({pixel[0]:g}, {pixel[1]:g})`, then the inverse of the matrix of step 1.
 
-The joints, in order: {joints}.
+The joints, in order: {joints}. `skeleton` in vectors.json has pairs of their positions in this order, counted from 0.
 """
 STANDARD_MATRIX = (
     """`scale = {width} / extent_x`, the same in x and y. The matrix maps the center of the box to ({x:g}, {y:g})."""

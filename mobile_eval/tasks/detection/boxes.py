@@ -17,6 +17,8 @@ from mobile_eval.tasks.detection.anchors import Array, decode, level_anchors, si
 from mobile_eval.tasks.detection.constants import BOX_IOU, BOX_STDS, MAX_DETECTIONS, RPN_IOU, RPN_STDS, SCORE_THRESHOLD
 from mobile_eval.typed import Size
 
+MIN_AREA = np.float32(1e-9)  # of a union, square pixels
+
 
 class BoxResult(TypedDict):
     """An entry of a COCO detection results file."""
@@ -128,12 +130,20 @@ def non_maximum_suppression(boxes: Array, threshold: float, limit: int) -> NDArr
     Returns:
         Indices of the selected boxes, best first.
     """
+    left, top, right, bottom = np.ascontiguousarray(boxes.T)
+    areas = (right - left) * (bottom - top)
     selected: list[int] = []
-    remaining = np.arange(len(boxes))
-    while len(remaining) and len(selected) < limit:
-        first, remaining = remaining[0], remaining[1:]
-        selected.append(int(first))
-        remaining = remaining[box_ious(boxes[first], boxes[remaining]) <= threshold]
+    candidate = np.ones(len(boxes), bool)
+    for index in range(len(boxes)):
+        if len(selected) == limit:
+            break
+        if candidate[index]:
+            selected.append(index)
+            worse = slice(index + 1, None)
+            widths = np.minimum(right[index], right[worse]) - np.maximum(left[index], left[worse])
+            heights = np.minimum(bottom[index], bottom[worse]) - np.maximum(top[index], top[worse])
+            common = np.maximum(widths, 0) * np.maximum(heights, 0)
+            candidate[worse] &= common / np.maximum(areas[worse] + areas[index] - common, MIN_AREA) <= threshold
     return np.array(selected, np.intp)
 
 
@@ -143,4 +153,4 @@ def box_ious(box: Array, boxes: Array) -> Array:
     intersections = np.prod(np.maximum(sides, 0), axis=1)
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     unions = areas + np.prod(box[2:] - box[:2]) - intersections
-    return np.asarray(intersections / np.maximum(unions, 1e-9), np.float32)
+    return np.asarray(intersections / np.maximum(unions, MIN_AREA), np.float32)

@@ -79,6 +79,7 @@ def test_port_reproduces_every_step(
         np.testing.assert_allclose(decoded, case["heatmap_keypoints"], atol=1e-6)
         keypoints = port.to_image(decoded, matrix, contract)
         assert largest_difference(keypoints, np.array(case["keypoints"])) < 1e-6
+    assert all(0 <= joint < len(contract["joints"]) for bone in contract["skeleton"] for joint in bone)
     wrong = np.array(case["keypoints"])
     wrong[0, :2] += [3, 4]
     assert largest_difference(wrong, np.array(case["keypoints"])) == pytest.approx(5)

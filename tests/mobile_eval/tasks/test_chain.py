@@ -124,6 +124,12 @@ def test_commands(annotations: Path, detector: Path, model_path: Callable[..., P
     assert table[2].startswith("second ")
     results = json.loads((tmp_path / "report" / "results.json").read_text())
     assert [entry["evaluation"]["chain"]["times"][2]["people"] for entry in results["models"]] == [5, 5]
+    code, printed, error = invoke(
+        "benchmark", model, "--detector", detector, "--runs", 3, "--seconds", 0, "--no-memory", "--json", figures
+    )
+    assert code == 0, error
+    assert "float32.tflite, 5 people: " in printed
+    assert [entry["people"] for entry in json.loads(figures.read_text())["chains"]["float32.tflite"]] == [1, 2, 5]
     code, _, error = invoke("evaluate", model, *data, "--detector", detector, "--boxes", annotations)
     assert code == 2
     assert "--boxes and --detector both give boxes" in one_line(error)

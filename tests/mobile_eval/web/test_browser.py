@@ -167,6 +167,46 @@ def test_camera_and_pictures(
     assert driver.find_element("id", "camera").get_attribute("aria-pressed") == "false"
 
 
+def test_refused_camera(driver: Driver, open_page: Callable[..., dict[str, Any]], model_path: Callable[..., Path]) -> None:
+    open_page([model_path()])
+    driver.execute_script(
+        "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('denied', 'NotAllowedError'));"
+    )
+    click(driver, "camera")
+    assert "refused the camera" in wait_for(driver, "return document.getElementById('camera-note').textContent")
+    assert driver.find_element("id", "camera").get_attribute("aria-pressed") == "false"
+
+
+def test_browser_without_relaxed_simd(driver: Driver, open_page: Callable[..., dict[str, Any]], lspet: Path) -> None:
+    """Such as Safari: LiteRT.js has another build for it, which the folder holds too."""
+    refusing = (  # the modules that LiteRT.js tries to see what the browser has
+        "const {instantiate} = WebAssembly; WebAssembly.instantiate = (bytes, ...others) => "
+        "bytes.byteLength < 100 ? Promise.reject(new Error('refused')) : instantiate(bytes, ...others);"
+    )
+    script = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": refusing})
+    try:
+        dataset = load_keypoint_dataset(lspet / "person_keypoints_val.json", lspet / "images").head(3)
+        open_page([FILES / "links-float32.tflite"], dataset)
+    finally:
+        driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    click(driver, "evaluate")
+    [row] = table(driver, "accuracy")
+    assert float(row[3].split("\n")[0]) <= 0.5
+    loaded = driver.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert any(name.endswith("litert_wasm_compat_internal.wasm") for name in loaded)
+
+
+def test_browser_without_simd(driver: Driver, open_page: Callable[..., dict[str, Any]], model_path: Callable[..., Path]) -> None:
+    without = {"source": "WebAssembly.validate = () => false;"}
+    script = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", without)
+    try:
+        with pytest.raises(AssertionError, match="no WebAssembly SIMD"):  # `wait_for` raises the page's message
+            open_page([model_path()])
+    finally:
+        driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    assert driver.execute_script("return document.getElementById('content').hidden")
+
+
 def real_source(task: str) -> DataSource:
     """Real images of a task with their labels."""
     if task == "landmarks":

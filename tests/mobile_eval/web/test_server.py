@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -63,6 +68,35 @@ def test_bad_input(folder: Path, tmp_path: Path, invoke: Invoke) -> None:
         make_server(folder, 0, tmp_path / "secret")
     code, _, error = invoke("web", "--output", tmp_path, "--serve")
     assert (code, "has no site.json" in one_line(error)) == (2, True)
+
+
+def test_https(folder: Path, tmp_path: Path) -> None:
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    subprocess.run(["openssl", "req", *options, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    both = tmp_path / "both.pem"
+    both.write_bytes(certificate.read_bytes() + key.read_bytes())
+    with make_server(folder, 0, both) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        context = ssl.create_default_context(cafile=str(certificate))
+        context.check_hostname = False
+        with urllib.request.urlopen(f"https://localhost:{server.server_address[1]}/app.js", context=context) as response:
+            assert response.read() == b"app.js"
+        server.shutdown()
+
+
+@pytest.mark.slow
+def test_command_serves_until_it_is_interrupted(folder: Path) -> None:
+    command = [sys.executable, "-u", "-m", "mobile_eval", "web", "--output", str(folder), "--serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        with urllib.request.urlopen(f"{address}site.json") as response:
+            assert response.read() == b"site.json"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
 
 
 def test_addresses() -> None:
