@@ -184,7 +184,7 @@ class TargetTrials:
             [result] = bench_interleaved([self.path], Backend(accelerator="gpu"), rounds=ROUNDS)
         except HRNetError as error:
             if NO_ACCELERATOR["gpu"] in str(error):
-                raise MissingToolError(str(error)) from error
+                raise MissingToolError(NO_ACCELERATOR["gpu"]) from error
             raise
         figures = result.size_bytes, result.p50_ms
         return TargetRow("GPU by LiteRT", RAN, self.operators, self.operators, *figures, cost="measured")
@@ -218,9 +218,7 @@ class TargetTrials:
     def _on_micro(self) -> TargetRow:
         result = run_micro(self.path)
         missing = ", ".join(f"{count} {kind}" for kind, count in result.missing.items())
-        note = (
-            f"it lacks {missing}" if missing else f"outputs at most {result.largest_difference:g} from TFLite's reference kernels"
-        )
+        note = f"it lacks {missing}" if missing else agreement(result.largest_difference or 0)
         figures = {"size_bytes": result.flash_bytes, "memory_bytes": result.arena_bytes}
         return TargetRow("TFLite Micro", RAN, self.operators, result.supported, **figures, cost="arena", note=note)
 
