@@ -33,7 +33,7 @@ def check_preset(name: str, input_size: str | None = None) -> JsonObject:
     """Convert a preset, at its own input size or another; return what was checked, as the JSON file contains it."""
     spec = customized(preset(name), input_size=input_size)
     result: JsonObject = {"task": spec.task, "input_size": list(spec.input_size)}
-    if spec.task == "detection":
+    if spec.head_kind == "detection":
         return {**result, "reason": TWO_STAGES}
     if spec.head_kind == OBJECT_CONTEXT:
         return {**result, "reason": ATTENTION}

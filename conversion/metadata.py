@@ -5,7 +5,7 @@ buffer TFLITE_METADATA of the model. The files that it names are in the zip at t
 metadata, cannot be installed beside TensorFlow, so its few tables are written here with the flatbuffers library.
 
 The readers run a classifier or segmenter whose input is a camera's bytes (`--input-type uint8-rgb`) and whose output is uint8 or
-float32. They have no task for poses, landmarks or two-stage detectors: metadata of these describes inputs and outputs only.
+float32. They have no task for poses, landmarks or detectors like these: metadata of them describes inputs and outputs only.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from conversion.outputs import LOGITS, OUTPUT_NAMES, PROBABILITIES
 from mobile_eval.image.geometry import BOX_PADDING
 from mobile_eval.model.archive import MEMBER, labels_member
 from mobile_eval.model.description import BOX_OUTPUTS, CLASS_MAPS, LOCATIONS, SCORES, ModelDescription, OutputTensor
+from mobile_eval.tasks.detection.constants import CENTERS
 
 BUFFER_NAME = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
@@ -30,7 +31,7 @@ NORMALIZATION_OPTIONS, SCORE_THRESHOLDING_OPTIONS = 1, 3  # in the union Process
 NO_THRESHOLD = float(np.finfo(np.float32).min)  # by default readers drop classes with negative logits
 RGB, GRAYSCALE = 1, 2
 DESCRIPTIONS, TENSOR_AXIS_LABELS = 1, 2  # AssociatedFileType
-LABELED_OUTPUTS = (*OUTPUT_NAMES.values(), PROBABILITIES, LOCATIONS, SCORES)  # have an entry for each keypoint or class
+LABELED_OUTPUTS = (*OUTPUT_NAMES.values(), PROBABILITIES, LOCATIONS, SCORES, CENTERS)  # have an entry for each keypoint or class
 SEGMENTER, SEGMENTER_IDENTIFIER, SOFTMAX = "SEGMENTER_METADATA", b"V001", 2  # MediaPipe's image_segmenter_metadata_schema.fbs
 CROP = "the box extended to the input's aspect ratio, then {padding:g} times as large; bilinear, black outside"
 CROPS = {"pose": f"RGB crop around one person: {CROP}", "landmarks": f"RGB crop around one face: {CROP}"}

@@ -20,7 +20,7 @@ from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.keypoint_categories import category_for
-from hrnet_tf.spec.network import PYRAMID, STEM_STRIDE
+from hrnet_tf.spec.network import CENTERS, PYRAMID, STEM_STRIDE
 from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.datasets.flip_pairs import check_pairs, keypoint_index
 from mobile_eval.errors import HRNetError
@@ -32,10 +32,11 @@ from mobile_eval.model.description import (
     CUSTOM_TASK,
     DETECTOR_MAPS,
     HEATMAPS,
+    OBJECT_CENTERS,
     TENSORS,
     default_class_names,
 )
-from mobile_eval.tasks.detection.constants import STRIDES
+from mobile_eval.tasks.detection.constants import CENTER_STRIDE, STRIDES
 from mobile_eval.tasks.registry import TASKS
 from mobile_eval.typed import JsonObject, Size, brief
 
@@ -46,6 +47,7 @@ OUTPUT_KINDS = {  # kind and stride of each head's output
     "object_context": (CLASS_MAPS, STEM_STRIDE),
     "classification": (CLASS_SCORES, 0),
     "detection": (DETECTOR_MAPS, STRIDES[0]),
+    "centers": (OBJECT_CENTERS, CENTER_STRIDE),
 }
 HEATMAP_TASKS = ("pose", "landmarks")
 CATEGORY_NAMES = {"pose": "person", "landmarks": "face"}
@@ -220,6 +222,8 @@ def _is_output_of(spec: Network, shapes: Sequence[tuple[int, ...]]) -> bool:
     stride = output_of(spec)[1]
     height, width = (-(-side // max(stride, 1)) for side in spec.input_size)
     maps = (height, width, spec.classes)
+    if spec.head_kind == CENTERS:
+        return sorted(shapes) == sorted([maps, (height, width, 2), (height, width, 2)])
     return list(shapes) == [(spec.classes,) if spec.head_kind == "classification" else maps]
 
 

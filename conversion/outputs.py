@@ -16,11 +16,12 @@ from mobile_eval.model.description import (
     HEATMAPS,
     KEYPOINTS,
     LOCATIONS,
+    OBJECT_CENTERS,
     SCORES,
     TENSORS,
     ModelOutput,
 )
-from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, STRIDES
+from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, CENTERS, OFFSETS, SIZES, STRIDES
 
 LOGITS, PROBABILITIES = "logits", "probabilities"
 OUTPUT_NAMES = {HEATMAPS: "heatmaps", CLASS_MAPS: "class_maps", CLASS_SCORES: LOGITS}
@@ -57,6 +58,8 @@ def output_texts(output: ModelOutput, geometry: Geometry = STANDARD) -> dict[str
             "class_logits": "logits of each proposal's classes; the background is the last",
             "box_deltas": "shift and log scale (x, y, width, height) of each proposal's box for each class",
         }
+    if output.kind == OBJECT_CENTERS:
+        return _center_texts(output.stride)
     if output.kind == TENSORS:
         return {}
     at = f"at 1/{output.stride} of the input's size"
@@ -66,6 +69,14 @@ def output_texts(output: ModelOutput, geometry: Geometry = STANDARD) -> dict[str
         "class_maps": f"logits of each class, {at}",
         LOGITS: "logit of each class",
         PROBABILITIES: "probability of each class, by softmax",
+    }
+
+
+def _center_texts(stride: int) -> dict[str, str]:
+    return {
+        CENTERS: f"logits of each class that the center of an object is here, at 1/{stride} of the input's size",
+        SIZES: f"natural logarithms of width and height of the object with its center here, in units of {stride} input pixels",
+        OFFSETS: f"x and y of that center from the upper left corner of this place, in units of {stride} input pixels",
     }
 
 

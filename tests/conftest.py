@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import json
@@ -115,6 +116,12 @@ def detector_spec() -> HRNetSpec:
     """A micro detector of two classes for 64x96 images, with two branches and two modules."""
     sizes = {"stem_width": 8, "stage1_blocks": 1, "stage1_width": 4, "head_width": 8}
     return HRNetSpec("micro-detector", 4, (64, 96), 2, (StageSpec(2, 1),), task="detection", **sizes).full()
+
+
+@pytest.fixture(scope="session")
+def center_spec(detector_spec: HRNetSpec) -> HRNetSpec:
+    """A micro detector by centers of two classes for 64x96 images, with two branches and two modules."""
+    return dataclasses.replace(detector_spec, name="micro-centers", head="centers")
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ with open({log!r}, "a") as log:
     log.write(json.dumps(sys.argv[1:]) + "\\n")
 """
 SHELL_SCRIPTS = [
+    ("find_bccd.sh", ["data", "output"]),
     ("input_sizes.sh", ["output"]),
     ("lspet.sh", ["data", "output"]),
     ("lspet_small_v2.sh", ["data", "output"]),

@@ -10,22 +10,29 @@ import tensorflow as tf
 from hrnet_tf.backend.types import Shape, Tensor
 
 abs = tf.abs  # noqa: A001
+arange = tf.range
 cast = tf.cast
 clip = tf.clip_by_value
 concatenate = tf.concat
 convert_to_tensor = tf.convert_to_tensor
 equal = tf.equal
+exp = tf.exp
+floor = tf.floor
 log = tf.math.log
 log_softmax = tf.nn.log_softmax
 matmul = tf.matmul
+max = tf.reduce_max  # noqa: A001
 maximum = tf.maximum
 mean = tf.reduce_mean
+min = tf.reduce_min  # noqa: A001
 minimum = tf.minimum
 repeat = tf.repeat
 reshape = tf.reshape
 sigmoid = tf.sigmoid
 size = tf.size
 softmax = tf.nn.softmax
+softplus = tf.math.softplus
+sqrt = tf.sqrt
 square = tf.square
 sum = tf.reduce_sum  # noqa: A001
 take = tf.gather
@@ -44,6 +51,11 @@ def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool =
     """Return the cross-entropy (...) of distributions and logits (..., classes); probabilities are not supported."""
     _check_logits(from_logits)
     return tf.nn.softmax_cross_entropy_with_logits(target, output)
+
+
+def segment_max(data: Tensor, segment_ids: Tensor, num_segments: int | Tensor) -> Tensor:
+    """Return the maxima (segments, ...) of the rows of data (N, ...) in each segment; a very low number where there are none."""
+    return tf.math.unsorted_segment_max(data, segment_ids, num_segments)
 
 
 def _check_logits(from_logits: bool) -> None:

@@ -95,6 +95,8 @@ def _head(spec: HRNetSpec) -> Iterator[Entry]:
             yield from _object_context()
         case "classification":
             yield from _classification(spec)
+        case "centers":  # of this package, not of the official repositories
+            return
         case _:
             yield from _detector()
 

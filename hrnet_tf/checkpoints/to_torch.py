@@ -21,7 +21,7 @@ from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baselines.base import BaselineSpec
-from hrnet_tf.spec.network import PYRAMID, HRNetSpec
+from hrnet_tf.spec.network import CENTERS, PYRAMID, HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
 
@@ -78,6 +78,8 @@ def export_checkpoint(model: KerasModel, path: Path | str, *, layout: str = "off
 
 
 def _export(spec: Network, weights: Weights, output: Path, layout: str) -> int:
+    if spec.head_kind == CENTERS:
+        raise HRNetError(f"{spec.name} has a head that no official repository has, and for which the layout has no names")
     if layout not in LAYOUTS:
         raise HRNetError(f"`layout` must be one of {', '.join(LAYOUTS)}, got {layout!r}")
     write = {".safetensors": _write_safetensors, ".npz": _write_npz, ".pth": _write_torch}.get(output.suffix)

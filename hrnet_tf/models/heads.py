@@ -1,6 +1,6 @@
-"""The heads on the branches of the trunk: HRNetV1, V2, V2p and -C.
+"""The heads on the branches of the trunk: HRNetV1, V2, V2p and -C, and that of a detector by centers.
 
-Sources: arXiv 1908.07919, figure 4 and section 5; the official repositories for the biases.
+Sources: arXiv 1908.07919, figure 4 and section 5; the official repositories for the biases. Objects as Points, arXiv 1904.07850.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from hrnet_tf.spec.baselines.faster_rcnn import PYRAMID_CHANNELS
 from hrnet_tf.spec.baselines.layers import ALIGNED, BILINEAR
 from hrnet_tf.spec.baselines.object_context import object_context_head
 from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, HRNetSpec
-from mobile_eval.tasks.detection.constants import PYRAMID_LEVELS
+from mobile_eval.tasks.detection.constants import CENTERS, OFFSETS, PYRAMID_LEVELS, SIZES
 
 Branches: TypeAlias = Mapping[int, Tensor]  # feature maps (N, H, W, C) by branch
 HEATMAP_LAYER, HEATMAP_UPSAMPLING, LOGITS_LAYER = "head_heatmaps", "head_heatmaps_up", "head_logits"
+PRIOR_LOGIT = -2.19  # of a center, 0.1 as a probability, as in Objects as Points
 
 
 def heatmap_head(branches: Branches, joints: int) -> Tensor:
@@ -81,6 +82,30 @@ def feature_pyramid(branches: Branches, channels: int = PYRAMID_CHANNELS) -> dic
         pooled = keras.layers.AveragePooling2D(2**step, name=f"neck_{level}_pool")(reduced) if step else reduced
         levels[level] = keras.layers.Conv2D(channels, 3, padding="same", name=f"neck_{level}_conv")(pooled)
     return levels
+
+
+def center_head(branches: Branches, spec: HRNetSpec, *, folded: bool = False) -> dict[str, Tensor]:
+    """A detector by centers: all branches reduced, upsampled and summed as links are, a 3x3 convolution, and three outputs.
+
+    Upsampling is nearest, and sums come before it where they can, so that all operators are those of the trunk.
+
+    Returns:
+        Maps at stride 4: the logits of centers, "centers" (N, H/4, W/4, classes); the logarithms of width and height in pixels of
+        the maps, "sizes" (N, H/4, W/4, 2); x and y of the center from the upper left corner of the pixel, "offsets"
+        (N, H/4, W/4, 2).
+    """
+    layers, width, total = KerasLayers(folded=folded), spec.head_channels, None
+    for branch in sorted(branches, reverse=True):
+        maps = layers.conv(branches[branch], width, 1, f"head_reduce{branch}", relu=False)
+        if total is not None:
+            maps = add_all([maps, Upsampling(2, name=f"head_up{branch + 1}")(total)], name=f"head_sum{branch}")
+        total = maps
+    mixed = layers.conv(layers.relu(total, "head_sum_relu"), width, 3, "head_mix")
+    return {
+        CENTERS: output_conv(mixed, spec.classes, f"head_{CENTERS}", PRIOR_LOGIT),
+        SIZES: output_conv(mixed, 2, f"head_{SIZES}"),
+        OFFSETS: output_conv(mixed, 2, f"head_{OFFSETS}", 0.5),
+    }
 
 
 def full_size(model: KerasModel) -> KerasModel:

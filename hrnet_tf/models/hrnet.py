@@ -13,6 +13,7 @@ from hrnet_tf.models.heads import (
     HEATMAP_LAYER,
     LOGITS_LAYER,
     Branches,
+    center_head,
     classification_head,
     dense_head,
     feature_pyramid,
@@ -47,6 +48,7 @@ def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | No
         - "dense", "object_context": logits (N, H/4, W/4, classes); `heads.full_size` upsamples them to the size of the image
         - "classification": logits (N, classes)
         - "detection": the dictionary of `detection.faster_rcnn.detector_outputs`
+        - "centers": the dictionary of `heads.center_head`
         - "pyramid": the feature maps of the branches, a dictionary of "P2" (N, H/4, W/4, width) to "P5" (N, H/32, W/32, 8 width)
     """
     image = keras.Input((*spec.input_size, 3), name="image")
@@ -71,6 +73,8 @@ def _build_head(
             return {f"P{branch + 2}": maps for branch, maps in branches.items()}
         case "classification":
             return classification_head(branches, spec, folded=folded)
+        case "centers":
+            return center_head(branches, spec, folded=folded)
         case _:
             check_tensorflow("detection")
             from hrnet_tf.models.detection.faster_rcnn import check_image_size, detector_outputs  # its modules need TensorFlow

@@ -213,10 +213,11 @@ def normalized(x: Tensor, name: str, index: int, *, relu: bool = True, dtype: Ke
     return keras.layers.ReLU(name=f"{name}_relu{index}")(x) if relu else x
 
 
-def output_conv(x: Tensor, channels: int, name: str) -> Tensor:
-    """Build the 1x1 convolution with bias, named `name`, to an output of the network in float32."""
-    initializer = keras.initializers.RandomNormal(stddev=0.001)  # as in the official repositories
-    return keras.layers.Conv2D(channels, 1, kernel_initializer=initializer, dtype=OUTPUT_DTYPE, name=name)(x)
+def output_conv(x: Tensor, channels: int, name: str, bias: float = 0.0) -> Tensor:
+    """Build the 1x1 convolution with bias, initially `bias`, named `name`, to an output of the network in float32."""
+    kernel = keras.initializers.RandomNormal(stddev=0.001)  # as in the official repositories
+    biases = keras.initializers.Constant(bias)
+    return keras.layers.Conv2D(channels, 1, kernel_initializer=kernel, bias_initializer=biases, dtype=OUTPUT_DTYPE, name=name)(x)
 
 
 def output_dense(x: Tensor, outputs: int, name: str) -> Tensor:

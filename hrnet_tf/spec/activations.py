@@ -20,10 +20,8 @@ from hrnet_tf.spec.detection import DetectorSpec, detection_widths, proposal_lim
 from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, FIRST_STAGE, OBJECT_CONTEXT, PYRAMID, HRNetSpec
 from hrnet_tf.spec.units import BranchModule, FusionLink, ResidualBlock
 from hrnet_tf.spec.widths import BOTTLENECK_EXPANSION, STEM1, branch_stream, stage1_stream, stem_stream
-from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, BIN_SAMPLES, POOLED_SIZE, PYRAMID_LEVELS
+from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, BIN_SAMPLES, BOX_VALUES, POOLED_SIZE, PYRAMID_LEVELS
 from mobile_eval.typed import Size
-
-_BOX = 4  # numbers per box
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,7 @@ def activation_parts(spec: Network) -> Iterator[Part]:
         OBJECT_CONTEXT: _object_context_head,
         "classification": _classification_head,
         "detection": _detection_head,
+        "centers": _center_head,
     }
     if spec.head_kind != PYRAMID:
         yield from heads[spec.head_kind](spec)
@@ -208,13 +207,22 @@ def _detection_head(spec: HRNetSpec) -> Iterator[Part]:
     yield _boxes(spec, _branches(spec, spec.outputs), neck + channels * sum(positions))
 
 
+def _center_head(spec: HRNetSpec) -> Iterator[Part]:
+    """The branches reduced, and summed from the lowest resolution upwards; ReLU, a 3x3 convolution, and the outputs."""
+    width, size = spec.head_channels, spec.resolution(0)
+    reduced = sum(_maps(width, spec.resolution(branch)) for branch in spec.outputs)
+    summed = 2 * sum(_maps(width, spec.resolution(branch)) for branch in spec.outputs[:-1])  # upsampled, and added
+    outputs = _maps(2 * width + spec.classes + BOX_VALUES, size)
+    yield Part("head", _branches(spec, spec.outputs), reduced + summed + outputs)
+
+
 def _boxes(spec: DetectorSpec, inputs: int, neck: int) -> Part:
     """The region proposal network and the box head of a detector, with further outputs of the neck before them."""
     (channels, features), positions = detection_widths(spec), sum(height * width for height, width in pyramid_sizes(spec))
-    per_position = ANCHORS_PER_POSITION * (1 + _BOX)
+    per_position = ANCHORS_PER_POSITION * (1 + BOX_VALUES)
     outputs = neck + positions * (channels + 2 * per_position)  # region proposal network, its outputs, reshaped
     outputs += positions * per_position  # all levels concatenated
     proposals, classes = proposal_limits(spec)[1], spec.classes + 1
     pooled = channels * POOLED_SIZE**2
-    outputs += proposals * (_BOX + 1 + 2 * pooled + 2 * features + classes * (1 + _BOX))
+    outputs += proposals * (BOX_VALUES + 1 + 2 * pooled + 2 * features + classes * (1 + BOX_VALUES))
     return Part("head", inputs, outputs, proposals * BIN_SAMPLES**2 * pooled)

@@ -16,10 +16,8 @@ from hrnet_tf.spec.detection import PAPER_PROPOSALS, SMALL_PROPOSALS, DetectorSp
 from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, OBJECT_CONTEXT, PYRAMID, HRNetSpec
 from hrnet_tf.spec.units import ResidualBlock
 from hrnet_tf.spec.widths import BOTTLENECK_EXPANSION
-from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, POOLED_SIZE
+from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, BOX_VALUES, POOLED_SIZE
 from mobile_eval.typed import Size
-
-_BOX = 4  # numbers per box
 
 
 def complexity(spec: Network) -> Cost:
@@ -58,6 +56,7 @@ def head_costs(spec: HRNetSpec) -> dict[str, Cost]:
         OBJECT_CONTEXT: _object_context_head,
         "classification": _classification_head,
         "detection": _detection_head,
+        "centers": _center_head,
     }
     return heads[spec.head_kind](spec)
 
@@ -125,6 +124,14 @@ def _detection_head(spec: HRNetSpec) -> dict[str, Cost]:
     return {"neck": neck, **_boxes(spec)}
 
 
+def _center_head(spec: HRNetSpec) -> dict[str, Cost]:
+    """The branches reduced and summed, a 3x3 convolution, and 1x1 convolutions to centers, sizes and offsets."""
+    mixed, size = spec.head_channels, spec.resolution(0)
+    reduced = total(conv_cost(spec.channels(branch), mixed, 1, spec.resolution(branch)) for branch in spec.outputs)
+    outputs = conv_cost(mixed, spec.classes + BOX_VALUES, 1, size, norm=False, bias=True)
+    return {"head": reduced + conv_cost(mixed, mixed, 3, size) + outputs}
+
+
 def _boxes(spec: DetectorSpec) -> dict[str, Cost]:
     """The region proposal network and the box head of a detector.
 
@@ -132,7 +139,7 @@ def _boxes(spec: DetectorSpec) -> dict[str, Cost]:
     """
     (channels, features), sizes = detection_widths(spec), pyramid_sizes(spec)
     times = PAPER_PROPOSALS if spec.head_width is None else SMALL_PROPOSALS
-    outputs = ANCHORS_PER_POSITION * (1 + _BOX)
+    outputs = ANCHORS_PER_POSITION * (1 + BOX_VALUES)
     per_level = [
         conv_cost(channels, channels, 3, size, norm=False, bias=True)
         + conv_cost(channels, outputs, 1, size, norm=False, bias=True)
@@ -141,5 +148,5 @@ def _boxes(spec: DetectorSpec) -> dict[str, Cost]:
     proposals = Cost(per_level[0].parameters, sum(level.multiply_adds for level in per_level))  # all levels share the weights
     pooled = channels * POOLED_SIZE**2
     boxes = dense_cost(pooled, features, times) + dense_cost(features, features, times)
-    boxes += dense_cost(features, (1 + _BOX) * (spec.classes + 1), times)
+    boxes += dense_cost(features, (1 + BOX_VALUES) * (spec.classes + 1), times)
     return {"rpn": proposals, "box_head": boxes}

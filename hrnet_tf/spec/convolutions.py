@@ -180,6 +180,9 @@ def _head(spec: HRNetSpec) -> Iterator[Convolution]:
                 if spec.full_channels(branch) != BOTTLENECK_EXPANSION * inner:
                     outer = BOTTLENECK_EXPANSION * inner
                     yield _output(spec, f"{name}_shortcut_conv1", (stream,), outer, spec.resolution(branch))
+        case "centers":
+            for branch, stream in zip(spec.outputs, streams, strict=True):
+                yield _output(spec, f"head_reduce{branch}_conv1", (stream,), spec.head_channels, spec.resolution(branch))
         case "detection":
             yield _output(spec, "neck_reduce", streams, detection_widths(spec)[0], spec.resolution(0))
 

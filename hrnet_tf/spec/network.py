@@ -32,7 +32,8 @@ TASK_HEADS = {
 TASKS = tuple(TASK_HEADS)
 OBJECT_CONTEXT = "object_context"  # of a network for segmentation: HRNet-OCR
 PYRAMID = "pyramid"  # no head: the feature maps of the branches, for a head of the user's own
-HEADS = (*TASK_HEADS.values(), OBJECT_CONTEXT, PYRAMID)
+CENTERS = "centers"  # detection in a single stage, by the centers of objects
+HEADS = (*TASK_HEADS.values(), OBJECT_CONTEXT, CENTERS, PYRAMID)
 HEATMAP_HEADS = ("heatmap", "multiscale_heatmap")
 BLOCKS = ("basic", "bottleneck")
 INTERPOLATIONS = ("nearest", "bilinear", "aligned")
@@ -108,9 +109,9 @@ class HRNetSpec:
         head: Kind of the head, one of `HEADS`; None for the default head of `task`. A task that is not one of `TASKS` has no
             default.
         head_width: Width of the head; None for the width in the paper. For "dense" and "multiscale_heatmap" it is the number
-            of channels of the mixed maps, for "classification" the inner width of the bottleneck that widens branch 0, for
-            "detection" the number of channels of the pyramid, for "object_context" the number of features of a pixel. "heatmap"
-            and "pyramid" have no width.
+            of channels of the mixed maps, also for "centers"; for "classification" the inner width of the bottleneck that widens
+            branch 0, for "detection" the number of channels of the pyramid, for "object_context" the number of features of a
+            pixel. "heatmap" and "pyramid" have no width.
         head_branches: The branches that the head reads: some for a head of the user's own ("pyramid"), None for all; one for
             "heatmap", None for the first.
         links: The fusion links that the network has.

@@ -3,7 +3,8 @@
 Sizes of HRNets: Deep High-Resolution Representation Learning (arXiv 1908.07919) and the official repositories. The
 bottleneck networks are those in the paper's table, not the repositories' W44; the small pose networks have
 the small trunks of the classification repository and the pose head. pose-w16 is pose-w32 at half the width, at the paper's
-depth and small enough to train without a GPU. pose-micro is for microcontrollers: three branches, one module per stage.
+depth and small enough to train without a GPU. pose-micro is for microcontrollers: three branches, one module per stage. find-*
+are detectors by centers (Objects as Points, arXiv 1904.07850) on the same trunks.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baselines.registry import BASELINES
-from hrnet_tf.spec.network import OBJECT_CONTEXT, HRNetSpec, StageSpec
+from hrnet_tf.spec.network import CENTERS, OBJECT_CONTEXT, HRNetSpec, StageSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import Size
 
@@ -31,6 +32,7 @@ _SIZES = {  # task: input size (height, width) in the paper, and number of joint
 }
 MICRO_SIZE = (96, 64)  # input size of pose-micro
 SMALL_DETECTOR = ((320, 320), 64)  # input size and head width of the small detectors
+SMALL_FINDER, FINDER = ((320, 320), 32), ((512, 512), 64)  # those of detectors by centers; the paper's input size
 _INTERPOLATIONS = {"landmarks": "bilinear", "segmentation": "bilinear"}  # of the official repositories; nearest for other tasks
 _STANDARD = (StageSpec(1, 4), StageSpec(4, 4), StageSpec(3, 4))
 
@@ -77,6 +79,10 @@ def _small_detector(spec: HRNetSpec) -> HRNetSpec:
     return dataclasses.replace(spec, input_size=input_size, head_width=head_width)
 
 
+def _finder(spec: HRNetSpec, input_size: Size, head_width: int) -> HRNetSpec:
+    return dataclasses.replace(spec, input_size=input_size, head=CENTERS, head_width=head_width)
+
+
 def _object_context(name: str, width: int) -> HRNetSpec:
     spec = _hrnet(name, "segmentation", width)
     return dataclasses.replace(spec, head=OBJECT_CONTEXT, interpolation="aligned")  # as HRNet/HRNet-Semantic-Segmentation
@@ -111,6 +117,8 @@ _HRNETS = (
     *(_hrnet(f"detect-w{width}", "detection", width) for width in (18, 32, 40, 48)),
     _small_detector(_small_v1("detect-small-v1", "detection")),
     _small_detector(_small_v2("detect-small-v2", "detection")),
+    _finder(_hrnet("find-w18", "detection", 18), *FINDER),
+    _finder(_small_v1("find-small", "detection"), *SMALL_FINDER),
     *(_hrnet(f"classify-w{width}", "classification", width) for width in (18, 30, 32, 40, 44, 48, 64)),
     _small_v1("classify-small-v1", "classification"),
     _small_v2("classify-small-v2", "classification"),

@@ -31,10 +31,11 @@ from mobile_eval.typed import Json, JsonObject, brief, checked
 FORMAT_VERSION = 1
 HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES = ("heatmaps", "keypoints", "class-maps", "class-scores")
 DETECTOR_MAPS, BOX_OUTPUTS = DETECTOR_OUTPUTS = ("detector-maps", "box-outputs")
+OBJECT_CENTERS = "object-centers"  # the outputs of a detector in one file
 LOCATIONS, SCORES = "locations", "scores"  # the tensors of KEYPOINTS
 TENSORS = "tensors"  # outputs that are of no task
 CUSTOM_TASK = "custom"  # the task of such a model
-OUTPUTS = (HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES, *DETECTOR_OUTPUTS, TENSORS)
+OUTPUTS = (HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES, *DETECTOR_OUTPUTS, OBJECT_CENTERS, TENSORS)
 MAX_SIDE = 65_536  # pixels
 PRECISIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
 IMAGES, RANDOM_IMAGES = "images", "random images"  # what a converted file was compared with the Keras model on
@@ -100,6 +101,9 @@ class ModelOutput:
     - CLASS_SCORES: logits (1, classes) of the image; `stride` is 0.
     - DETECTOR_MAPS and BOX_OUTPUTS: the two files of a detector, see `tasks.detection.constants.tensor_shapes`; `tensor` is the
       format of the first output.
+    - OBJECT_CENTERS: the outputs of a detector in one file, see `tasks.detection.centers`: "centers", logits (1, height / stride,
+      width / stride, classes), "sizes" and "offsets", each (1, height / stride, width / stride, 2), in the order of
+      `ModelDescription.outputs`; `tensor` is the format of the first.
     - TENSORS: outputs that are of no task, such as several; `ModelDescription.outputs` lists them. `stride` is 0, and `tensor` is
       the format of the first output that has one.
 
@@ -128,7 +132,7 @@ class ModelOutput:
     @property
     def predicts_classes(self) -> bool:
         """Whether the outputs are classes instead of keypoints."""
-        return self.kind in (CLASS_MAPS, CLASS_SCORES, *DETECTOR_OUTPUTS)
+        return self.kind in (CLASS_MAPS, CLASS_SCORES, *DETECTOR_OUTPUTS, OBJECT_CENTERS)
 
     def to_json(self) -> JsonObject:
         """Convert to plain data; `offset` and `softmax` are stored only where they are set."""
@@ -245,8 +249,8 @@ class ModelDescription:
                 f"{self.name}: {len(self.classes)} class names do not go with the output {self.output.kind}; "
                 "expected class names for a model that predicts classes, and none for keypoints"
             )
-        if self.output.kind == TENSORS and not self.outputs:
-            raise HRNetError(f"{self.name}: a model with the output {TENSORS} needs the list of its outputs")
+        if self.output.kind in (OBJECT_CENTERS, TENSORS) and not self.outputs:
+            raise HRNetError(f"{self.name}: a model with the output {self.output.kind} needs the list of its outputs")
         if self.precision not in PRECISIONS:
             raise HRNetError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
 

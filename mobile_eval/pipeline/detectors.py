@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import Image
 from mobile_eval.model.archive import is_described
-from mobile_eval.model.description import DETECTOR_MAPS
+from mobile_eval.model.description import DETECTOR_MAPS, OBJECT_CENTERS
 from mobile_eval.pipeline.postprocess import PostprocessDetector
 from mobile_eval.runtime.backend import CPU, Backend
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.detection.boxes import Objects
-from mobile_eval.tasks.detection.detector import Detector
+from mobile_eval.tasks.detection.detector import CenterDetector, TwoStageDetector
 from mobile_eval.typed import Size
 
 
@@ -52,7 +52,10 @@ class ObjectDetector(Protocol):
         ...
 
 
-DETECTORS: dict[str, Callable[[TFLiteModel], ObjectDetector]] = {DETECTOR_MAPS: Detector}
+DETECTORS: dict[str, Callable[[TFLiteModel], ObjectDetector]] = {
+    DETECTOR_MAPS: TwoStageDetector,
+    OBJECT_CENTERS: CenterDetector,
+}
 """Detectors of this package, by the kind of the output in their description."""
 
 

@@ -26,6 +26,7 @@ from mobile_eval.model.description import (
     HEATMAPS,
     KEYPOINTS,
     LOCATIONS,
+    OBJECT_CENTERS,
     SCORES,
     TENSORS,
     ModelDescription,
@@ -48,6 +49,7 @@ Pixels = NDArray[np.generic]  # RGB bytes (uint8), or normalized values (floats)
 Stored = NDArray[np.generic]  # values as a tensor stores them
 Prediction: TypeAlias = Any  # an array (N, ...) of float32 or, of several outputs, a dictionary of arrays by name
 
+IN_ORDER = (OBJECT_CENTERS, TENSORS)  # outputs that are told apart by their order: their shapes may be equal
 REWRITTEN = "{path} was rewritten by another tool; its description is read from the file beside it"
 
 
@@ -289,12 +291,12 @@ def _find_tensors(interpreter: Interpreter, description: ModelDescription, path:
         outputs = [_Expected("output", (1, -(-height // target.stride), -(-width // target.stride), channels), target.tensor)]
     elif target.kind == CLASS_SCORES:
         outputs = [_Expected("output", (1, channels), target.tensor)]
-    elif target.kind == TENSORS:
+    elif target.kind in IN_ORDER:
         outputs = [_Expected(tensor.name, tensor.shape, None, tensor.dtype) for tensor in description.outputs]
     else:
         outputs = [_Expected(LOCATIONS, (1, channels, 2), None), _Expected(SCORES, (1, channels), target.tensor)]
     [source] = _match_tensors(interpreter.get_input_details(), [image], path)
-    in_order = target.kind == TENSORS
+    in_order = target.kind in IN_ORDER
     return source, _match_tensors(interpreter.get_output_details(), outputs, path, in_order=in_order)
 
 

@@ -12,7 +12,8 @@ from mobile_eval.typed import JsonObject
 
 EDGE_TYPES = ("float32", "uint8", "int32")  # of the inputs and outputs of LiteRT.js
 KINDS = (HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES)
-CONVERT = "hrnet convert --input-type uint8-rgb --output-type float32"
+CONVERT = "hrnet convert --for browser"
+OPTIONS = "--input-type uint8-rgb --output-type float32"
 
 
 def page_contract(model: TFLiteModel) -> JsonObject:
@@ -37,7 +38,7 @@ def page_contract(model: TFLiteModel) -> JsonObject:
         listed = " and ".join(f"{' and '.join(names)} {edge}" for edge, names in foreign.items() if names)
         raise HRNetError(
             f"{model.path.name} has {listed}, but LiteRT.js takes {', '.join(EDGE_TYPES)} only: convert its run again with "
-            f"`{CONVERT}`"
+            f"`{CONVERT}`, or with {OPTIONS}"
         )
     return result
 

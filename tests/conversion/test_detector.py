@@ -37,7 +37,7 @@ from mobile_eval.report.comparison import compare_files
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.detection.boxes import Objects
-from mobile_eval.tasks.detection.detector import Detector
+from mobile_eval.tasks.detection.detector import detector_of
 from mobile_eval.tasks.detection.report import f1_score
 from mobile_eval.tasks.registry import evaluate
 from tests.support.program import Hrnet
@@ -82,7 +82,7 @@ def converted(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Converted:
 @pytest.mark.slow
 def test_float32_detections_match_keras(run: Run, converted: Converted, shapes: Path) -> None:
     result = converted("float32")
-    detector, network = Detector(TFLiteModel(result.path)), build_model(run.spec, folded=True)
+    detector, network = detector_of(TFLiteModel(result.path)), build_model(run.spec, folded=True)
     set_model_weights(network, fold_batch_norm(load_weights(run.weights_path)))
     detections = 0
     for number in (1, 2, 3):
@@ -115,7 +115,7 @@ def test_camera_input(run: Run, shapes: Path, tmp_path: Path) -> None:
     assert (first.description.input.tensor.dtype, second.description.input.tensor.dtype) == ("uint8", "int8")
     assert min(parity.snr_db for parity in result.parities) > 15
     image = read_image(shapes / "images" / "val1.png")
-    np.testing.assert_array_equal(Detector(first).to_input(image)[0], resize(image, (64, 96)))
+    np.testing.assert_array_equal(detector_of(first).to_input(image)[0], resize(image, (64, 96)))
 
 
 @pytest.mark.slow
@@ -153,13 +153,13 @@ def test_second_file_missing_or_of_another_conversion(damage: str, message: str,
     if damage == "replaced":
         shutil.copy(converted("float32").paths[1], tmp_path)
     with pytest.raises(HRNetError, match=message) as raised:
-        Detector(TFLiteModel(tmp_path / "detector.tflite"))
+        detector_of(TFLiteModel(tmp_path / "detector.tflite"))
     assert "\n" not in str(raised.value)
 
 
 def test_second_file_alone(converted: Converted) -> None:
     with pytest.raises(HRNetError, match=r"detector\.boxes\.tflite"):
-        Detector(TFLiteModel(converted("int8").paths[1]))
+        detector_of(TFLiteModel(converted("int8").paths[1]))
 
 
 def test_ap_of_the_file_matches_ap_in_training(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,18 +105,34 @@ def decode_objects(
     scores = np.where(objectness[:, None] > 0, softmax(class_logits)[:, :-1], 0)
     rows, labels = np.nonzero(scores > SCORE_THRESHOLD)
     deltas = box_deltas.reshape(len(box_deltas), -1, 4)[rows, labels]
-    boxes, class_scores = decode(proposals[rows], deltas, BOX_STDS, input_size), scores[rows, labels]
-    order = np.argsort(-class_scores, kind="stable")
+    boxes = decode(proposals[rows], deltas, BOX_STDS, input_size)
+    return best_objects(boxes, scores[rows, labels], labels, input_size, image_size)
+
+
+def best_objects(boxes: Array, scores: NDArray[Any], labels: NDArray[np.intp], input_size: Size, image_size: Size) -> Objects:
+    """Return the best objects, at most `MAX_DETECTIONS`. NMS is applied to each class by itself.
+
+    Args:
+        boxes: Corners (N, 4) in pixels of the network's input.
+        scores: Scores (N,).
+        labels: Class indices (N,).
+        input_size: Size (height, width) of the network's input.
+        image_size: Size (height, width) of the image that was resized to it.
+
+    Returns:
+        The objects, in pixels of the image.
+    """
+    order = np.argsort(-scores, kind="stable")
     selected = []
     for label in np.unique(labels):
         candidates = order[labels[order] == label]
         selected.append(candidates[non_maximum_suppression(boxes[candidates], BOX_IOU, MAX_DETECTIONS)])
     best = np.concatenate(selected) if selected else np.zeros(0, np.intp)
-    best = best[np.argsort(-class_scores[best], kind="stable")][:MAX_DETECTIONS]
+    best = best[np.argsort(-scores[best], kind="stable")][:MAX_DETECTIONS]
     scale = np.array([image_size[1] / input_size[1], image_size[0] / input_size[0]] * 2, np.float32)
     in_image = boxes[best] * scale
     in_image[:, 2:] -= in_image[:, :2]
-    return Objects(in_image, np.asarray(class_scores[best], np.float32), labels[best].astype(np.int64))
+    return Objects(in_image, np.asarray(scores[best], np.float32), labels[best].astype(np.int64))
 
 
 def non_maximum_suppression(boxes: Array, threshold: float, limit: int) -> NDArray[np.intp]:

@@ -1,6 +1,7 @@
-"""The constants of the detector, Faster R-CNN on a feature pyramid, shared by training, conversion and the device.
+"""The constants of detectors, shared by training, conversion and the device.
 
-Source: mmdetection 2.x, `configs/_base_/models/faster_rcnn_r50_fpn.py`.
+Sources: of Faster R-CNN on a feature pyramid mmdetection 2.x, `configs/_base_/models/faster_rcnn_r50_fpn.py`; of detectors by
+centers Objects as Points (Zhou et al., arXiv 1904.07850).
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import math
 
 from mobile_eval.typed import Size
+
+BOX_VALUES = 4  # numbers of a box
 
 # The feature pyramid
 STRIDES = (4, 8, 16, 32, 64)  # of P2 to P6
@@ -48,5 +51,10 @@ RPN_IOU = 0.7
 BOX_IOU = 0.5
 SCORE_THRESHOLD = 0.05
 MAX_DETECTIONS = 100  # per image
+
+# Detectors by centers: the outputs of their one file
+CENTER_STRIDE = 4
+MAX_CENTERS = 500  # per image, before non-maximum suppression
+CENTERS, SIZES, OFFSETS = CENTER_OUTPUTS = ("centers", "sizes", "offsets")
 
 BOX_HEAD_SUFFIX = ".boxes"  # detector.tflite goes with detector.boxes.tflite

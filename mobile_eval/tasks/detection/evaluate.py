@@ -23,7 +23,7 @@ from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import TaskResult
 from mobile_eval.tasks.detection.boxes import BoxResult, Objects
-from mobile_eval.tasks.detection.detector import Detector
+from mobile_eval.tasks.detection.detector import detector_of
 from mobile_eval.tasks.detection.options import DetectionEvalOptions
 from mobile_eval.viz.overlays import MAX_PICTURES, draw_boxes, write_picture
 
@@ -76,12 +76,12 @@ def evaluate_detection(
     """Run a detector on every image of a data set, and measure its boxes in pixels of the images.
 
     Args:
-        model: First file of the detector; the second lies beside it. Its classes are the data set's.
+        model: The file of the detector, or the first of two that lie side by side. Its classes are the data set's.
         dataset: Images with annotated boxes.
         options: Files to write.
         progress: Show a progress bar.
     """
-    detector, options = Detector(model), options or DetectionEvalOptions()
+    detector, options = detector_of(model), options or DetectionEvalOptions()
     check_classes(model, dataset)
     check_output_file(options.predictions)
     folder = check_output_folder(options.overlays) if options.overlays else None

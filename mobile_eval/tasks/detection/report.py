@@ -23,7 +23,7 @@ from mobile_eval.viz.svg import element
 MATCH_IOU = 0.5
 ABOUT = (
     "AP50 is COCO’s average precision of boxes at an overlap (IoU) of 0.5, AP its mean over overlaps from 0.5 to 0.95, both in "
-    "percent. Latency is that of both files; the proposals, suppression and RoIAlign between them come on top."
+    "percent. Latency of a detector of two files is that of both; what runs between and after, such as suppression, adds up."
 )
 
 

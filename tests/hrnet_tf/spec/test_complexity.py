@@ -49,6 +49,14 @@ def test_every_structure_equals_the_built_model(spec: HRNetSpec, task: str, bloc
 
 
 @pytest.mark.slow
+def test_head_of_centers_equals_the_built_model(spec: HRNetSpec, counted_parts: CountedParts) -> None:
+    full = dataclasses.replace(spec, task="detection", head="centers", head_width=6, links=frozenset()).full()
+    smaller = full.without(map(FusionLink.parse, REMOVED))
+    assert counted_parts(smaller) == parts(smaller)
+    assert HRNetSpec.from_json(smaller.to_json()) == smaller
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["landmarks", "segmentation", "classification"])
 def test_head_of_another_width_equals_the_built_model(spec: HRNetSpec, task: str, counted_parts: CountedParts) -> None:
     default = dataclasses.replace(spec, task=task, links=frozenset()).full()

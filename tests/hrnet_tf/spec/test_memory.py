@@ -61,6 +61,7 @@ def networks(spec: HRNetSpec) -> list[Network]:
         return dataclasses.replace(spec, task=task, links=frozenset(), **changes).full()
 
     full = [of(task) for task in ("pose", "landmarks", "segmentation", "classification")]
+    full.append(of("detection", head="centers", head_width=6))
     variants = [of("landmarks", block="bottleneck"), of("landmarks", interpolation="bilinear"), of("segmentation", head_width=2)]
     pruned = [network.without(REMOVED) for network in (*full[:2], *variants)]
     return [*full, *variants, *pruned, dataclasses.replace(preset("simple-baseline-r50"), input_size=(64, 96))]

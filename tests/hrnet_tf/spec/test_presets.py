@@ -84,6 +84,7 @@ COUNTS = {
 }
 # Small trunks with heads that only this package combines with them.
 NOT_PUBLISHED = {f"{task}-small-{size}" for task in ("pose", "landmarks", "detect") for size in ("v1", "v2")}
+NOT_PUBLISHED |= {"find-w18", "find-small"}
 # classification trunks (all fusion links, no head): parameters, multiply-adds at 224x224
 TRUNKS = {
     "classify-w18": (9_562_260, 3_281_983_152),
@@ -162,7 +163,7 @@ def test_official_links(name: str) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_number_of_links(name: str) -> None:
     pose = {"pose-w16": 53, "pose-w32": 53, "pose-w48": 53, "pose-small-v1": 11, "pose-small-v2": 35, "pose-micro": 4}
-    expected = pose.get(name, 20 if name.endswith("small-v1") else 44 if name.endswith("small-v2") else 62)
+    expected = pose.get(name, 20 if name.endswith(("small-v1", "find-small")) else 44 if name.endswith("small-v2") else 62)
     assert len(preset(name).links) == (expected if isinstance(preset(name), HRNetSpec) else 0)
 
 
@@ -173,7 +174,7 @@ def test_names_match_the_networks(name: str) -> None:
     prefixes = {"pose": "pose", "segment": "segmentation", "landmarks": "landmarks", "detect": "detection",
                 "classify": "classification", "simple": "pose", "cpn": "pose", "hourglass": "pose",
                 "resnet": "classification", "deeplabv3": "segmentation", "deeplabv3plus": "segmentation",
-                "pspnet": "segmentation", "unetpp": "segmentation", "frcnn": "detection"}  # fmt: skip
+                "pspnet": "segmentation", "unetpp": "segmentation", "frcnn": "detection", "find": "detection"}  # fmt: skip
     assert spec.task == prefixes[name.split("-")[0]]
     if isinstance(spec, HRNetSpec):
         assert spec.block == BLOCKS[name.endswith("bottleneck")]

@@ -21,7 +21,7 @@ from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.model.description import TensorFormat
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import evaluate_pose
-from mobile_eval.web.contract import CONVERT
+from mobile_eval.web.contract import CONVERT, OPTIONS
 from mobile_eval.web.site import write_site
 from tests.mobile_eval.conftest import Invoke, People, one_line
 from tests.mobile_eval.web.conftest import PAGE
@@ -118,6 +118,7 @@ def test_int8_inputs_are_refused(model_path: Callable[..., Path], tmp_path: Path
     assert code == 2
     assert "int8.tflite has int8 input and int8 output" in line
     assert CONVERT in line
+    assert OPTIONS in line
     assert not (tmp_path / "site").exists()
 
 

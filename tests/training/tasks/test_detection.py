@@ -323,6 +323,7 @@ def test_anchor_loss_of_background_by_hand() -> None:
         ({"norm": "batch"}, "'batch'"),
         ({"box_samples": 0}, "got 0"),
         ({"color_jitter": 1.5}, "got 1.5"),
+        ({"size_weight": -1.0}, "got -1.0"),
         ({"train_proposals": 2000}, "got 2000"),
     ],
 )
@@ -332,7 +333,7 @@ def test_bad_settings(changes: dict[str, Any], message: str) -> None:
 
 
 def test_recipes() -> None:
-    assert recipe_names("detection") == ["coco-1x", "coco-2x", "small"]
+    assert recipe_names("detection") == ["centers", "coco-1x", "coco-2x", "small"]
     paper = load_recipe("detection", "coco-2x")
     assert (paper["epochs"], paper["lr_milestones"], paper["learning_rate"], paper["batch_size"]) == (24, (20, 23), 0.02, 16)
     assert (load_recipe("detection", "coco-1x")["lr_milestones"], paper["weight_decay"], paper["norm"]) == (

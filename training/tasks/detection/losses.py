@@ -9,17 +9,9 @@ from hrnet_tf.backend.types import Tensor
 from hrnet_tf.models.detection.anchors import encode_deltas
 from mobile_eval.tasks.detection.constants import BOX_STDS, RPN_STDS
 from training.tasks.detection.assignment import assign_anchors, assign_proposals, sample
-from training.tasks.detection.settings import DetectionSettings
 
 ANCHOR_BETA, BOX_BETA = 1 / 9, 1.0  # below this, an error counts by its square
 MAX_POSITIVE_ANCHORS, MAX_POSITIVE_BOXES = 0.5, 0.25  # fractions of a sample
-
-
-@dataclass(frozen=True)
-class DetectionLoss:
-    """Carries the settings to the trainer model, which computes the losses."""
-
-    settings: DetectionSettings
 
 
 @dataclass(frozen=True)

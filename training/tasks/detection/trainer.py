@@ -16,8 +16,8 @@ from mobile_eval.errors import HRNetError
 from training.optim.trainer_models import TrainerModel
 from training.tasks.base import divergence
 from training.tasks.detection.examples import seeds, unpack
-from training.tasks.detection.losses import DetectionLoss, anchor_loss, box_loss, sample_boxes
-from training.tasks.detection.settings import FROZEN
+from training.tasks.detection.losses import anchor_loss, box_loss, sample_boxes
+from training.tasks.detection.settings import FROZEN, DetectionLoss
 
 PROPOSALS_PER_LEVEL = 2000  # before suppression (mmdetection: rpn_proposal.nms_pre)
 DISTILLED_PROPOSALS = 64  # of the teacher, whose classes a student imitates

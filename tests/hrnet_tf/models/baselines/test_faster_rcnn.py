@@ -27,7 +27,7 @@ from hrnet_tf.spec.presets import preset
 from mobile_eval.errors import HRNetError
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.detection.detector import Detector
+from mobile_eval.tasks.detection.detector import detector_of
 from tests.support.baselines import faster_rcnn
 
 PREDICTIONS = ("box_head_logits/kernel", "box_head_deltas/kernel", "rpn_objectness/kernel", "rpn_deltas/kernel")
@@ -98,7 +98,7 @@ def test_files_of_two_stages(tmp_path: Path) -> None:
     file = convert(model, tmp_path / "float32.tflite", format="float32", representative_data=images)
     assert max(parity.max_error / max(parity.largest, 1) for parity in file.conversion.parities) < 1e-4
     expected = decode_detections(model.predict_on_batch(images[:1]), spec.input_size)
-    objects = Detector(TFLiteModel(file.path)).detect(pictures[0])
+    objects = detector_of(TFLiteModel(file.path)).detect(pictures[0])
     count = int(expected.counts[0])
     assert len(objects) == count > 5
     converted, built = (boxes[np.lexsort(np.round(boxes).T)] for boxes in (objects.boxes, expected.boxes[0, :count]))
