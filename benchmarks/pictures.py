@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from system_latency import draw
+
 from mobile_eval.files import write_text
 from mobile_eval.model.archive import read_description
 from mobile_eval.report.input_sizes import SizeLine, SizePoint, accuracy_by_size_svg, cost_by_size_svg
@@ -34,6 +36,9 @@ def main() -> None:
     sizes = json.loads((RESULTS.parent / "sizes" / "results.json").read_text(encoding="utf-8"))
     write_text(folder / "pck-by-input-size.svg", accuracy_by_size_svg(size_lines(sizes["models"]), sizes["metric"]["name"]))
     write_text(folder / "cost-by-input-size.svg", cost_by_size_svg(size_lines(sizes["models"])))
+    systems = json.loads((RESULTS.parent / "systems.json").read_text(encoding="utf-8"))
+    for task in ("classification", "pose"):
+        write_text(folder / f"systems-{task}-int8.svg", draw(task, "int8", systems[task]["int8"]))
 
 
 def size_lines(models: list[dict[str, Any]]) -> list[SizeLine]:

@@ -22,7 +22,6 @@ from mobile_eval.benchmark.interleaved import benchmark_in_turns
 from mobile_eval.runtime.backend import Backend
 from mobile_eval.typed import JsonObject
 from mobile_eval.viz.scatter import Point, scatter_svg
-from training.pruning.candidate_latency import untrained_tflite
 
 HRNETS = ("pose-", "segment-", "detect-", "classify-")  # prefixes of their names
 HRNET_COLOR, OTHER_COLOR = "#0b6e99", "#c2571a"
@@ -104,6 +103,8 @@ ROWS = {
 
 def measure(row: Row, precision: str, rounds: int) -> JsonObject:
     """Time the networks of a row in turns, and return their latencies in ms with the ratios to the first network's."""
+    from training.pruning.candidate_latency import untrained_tflite  # TensorFlow, which pictures do not need
+
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for name in row.accuracy:

@@ -23,6 +23,8 @@ CLASSES = {
     "StemPadding": "hrnet_tf.models.layers",
     "Upsampling": "hrnet_tf.models.layers",
     "UnbiasedBatchNormalization": "hrnet_tf.models.layers",
+    "RegionMeans": "hrnet_tf.models.baselines.attention",
+    "PixelAttention": "hrnet_tf.models.baselines.attention",
     "AdaptiveMean": "hrnet_tf.models.baselines.resampling",
     "Resize": "hrnet_tf.models.baselines.resampling",
     "Scaling": "hrnet_tf.models.baselines.resampling",

@@ -237,7 +237,7 @@ DETECT = "train detect-small-v1 --input-size 64x96 --epochs 1 --batch-size 4"
         (DETECT + " {boxes} --norm batch --output {out}", "norm must be one of frozen, updated, got 'batch'"),
         (
             DETECT + " {boxes} --recipe coco --output {out}",
-            "named 'coco'; there are coco-1x, coco-2x, small",
+            "named 'coco'; there are centers, coco-1x, coco-2x, small",
         ),
         (DETECT + " {boxes} --input-size 100x64 --output {out}", "multiples of 32"),
         (DETECT + " --train-annotations {flat} --images {shapes}/images --output {out}", "bbox [5, 5, 0, 9] has no area"),

@@ -55,6 +55,8 @@ COUNTS = {
     "segment-w18": (9_641_119, None, "147.401", "137.278"),
     "segment-w40": (45_894_435, None, "535.447", "498.674"),
     "segment-w48": (65_859_379, None, "747.513", "696.176"),
+    "segment-w18-ocr": (12_080_818, None, "423.426", "394.346"),  # by hand: the trunk above, and the head's 11 convolutions
+    "segment-w48-ocr": (70_372_678, None, "1295.329", "1206.369"),
     "segment-small-v1": (1_540_819, None, "33.391", "31.098"),
     "segment-small-v2": (3_939_579, None, "76.857", "71.579"),
     "landmarks-w18": (9_662_528, None, "4.694", "4.371"),
@@ -178,7 +180,8 @@ def test_names_match_the_networks(name: str) -> None:
     assert spec.task == prefixes[name.split("-")[0]]
     if isinstance(spec, HRNetSpec):
         assert spec.block == BLOCKS[name.endswith("bottleneck")]
-        assert spec.interpolation == INTERPOLATIONS[spec.task in ("segmentation", "landmarks")]
+        upsampling = "aligned" if name.endswith("ocr") else INTERPOLATIONS[spec.task in ("segmentation", "landmarks")]
+        assert spec.interpolation == upsampling
 
 
 def test_every_task_has_a_preset() -> None:
