@@ -157,11 +157,13 @@ def test_second_file_missing_or_of_another_conversion(damage: str, message: str,
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_second_file_alone(converted: Converted) -> None:
     with pytest.raises(HRNetError, match=r"detector\.boxes\.tflite"):
         detector_of(TFLiteModel(converted("int8").paths[1]))
 
 
+@pytest.mark.slow
 def test_ap_of_the_file_matches_ap_in_training(
     run: Run,
     converted: Converted,

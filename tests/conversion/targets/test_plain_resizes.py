@@ -80,6 +80,7 @@ def test_network(name: str, tmp_path: Path) -> None:
     assert np.corrcoef(expected.ravel(), actual.ravel())[0, 1] > 0.99
 
 
+@pytest.mark.slow
 def test_nothing_to_replace(int8_file: Path) -> None:
     data = int8_file.read_bytes()
     plain = with_plain_resizes(data)  # its upsampling is nearest

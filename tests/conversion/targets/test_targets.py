@@ -56,6 +56,7 @@ def test_rows_of_an_int8_file(int8_file: Path) -> None:
     assert str(table).count("install `nothing`") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_targets")
 def test_rows_of_a_float32_file(float32_file: Path) -> None:
     table = TargetTrials(float32_file).table()

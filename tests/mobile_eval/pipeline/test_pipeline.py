@@ -144,6 +144,7 @@ def test_boxes(detector: Path, photo: Path, invoke: Invoke, tmp_path: Path) -> N
     assert drawn.shape == (*IMAGE_SIZE, 3)
 
 
+@pytest.mark.slow
 def test_masks_and_classes(task_model: Callable[..., TaskModel], photo: Path, invoke: Invoke, tmp_path: Path) -> None:
     model = task_model("segmentation", ("background", "road", "tree")).path
     mask = open_predictor(model).predict(read_image(photo))

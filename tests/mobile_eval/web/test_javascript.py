@@ -37,6 +37,7 @@ def rgba(image: NDArray[np.uint8]) -> dict[str, Any]:
     return {"data": data, "width": image.shape[1], "height": image.shape[0]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "geometry"), [("float32", "standard"), ("int8", "standard"), ("float32", "udp")])
 def test_each_step_of_the_vectors(
     precision: str, geometry: str, people: People, model_path: Callable[..., Path], tmp_path: Path, javascript: JavaScript
