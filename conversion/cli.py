@@ -180,6 +180,7 @@ def every_target(
     ] = None,
     qairt: Annotated[Path | None, typer.Option(help="Folder of an installed QAIRT, for Snapdragon.", show_default=False)] = None,
     json: Annotated[Path | None, typer.Option(help="JSON file for the table.", show_default=False)] = None,
+    html: Annotated[Path | None, typer.Option(help="HTML page for the table.", show_default=False)] = None,
 ) -> None:
     """Show in a table which targets take a file, how that is known, and its size and cost there.
 
@@ -191,15 +192,18 @@ def every_target(
 
     from conversion.targets.attempts import TargetTrials
     from mobile_eval.cli.running import spelled
-    from mobile_eval.files import check_output_file, write_json
+    from mobile_eval.files import check_output_file, write_json, write_text
 
     check_output_file(json)
+    check_output_file(html)
     trials = TargetTrials(model, threads=threads, pythons=python or (), qairt=qairt)
     with Console(stderr=True).status("targets") as status:
         table = trials.table(lambda target: status.update(f"trying {target}"))
     typer.echo(spelled(str(table), context))
     if json:
         write_json(json, table.to_json())
+    if html:
+        write_text(html, table.to_html(lambda note: spelled(note, context)))
 
 
 @targets.command()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mobile_eval.report.html import template
 from mobile_eval.tables import text_table
 from mobile_eval.typed import JsonObject
 
@@ -85,15 +87,28 @@ class TargetTable:
         """Convert to plain data, without the folder of the file."""
         return {"model": self.path.name, "sha256": self.sha256, "targets": [row.to_json() for row in self.rows]}
 
+    def to_html(self, spell: Callable[[str], str] = str) -> str:
+        """Render the table as an HTML page that needs nothing beside it.
+
+        Args:
+            spell: Spells the parameters in a note.
+        """
+        tried = [row for row in self.rows if row.verdict != NOT_TRIED]
+        taking = sum(row.verdict == "all" for row in tried)
+        title = f"{self.path.name}: {taking} of {len(tried)} targets take every operator"
+        notes = {spell(note): targets for note, targets in self.notes.items()}
+        return template("targets.html.j2").render(table=self, title=title, notes=notes)
+
     def __str__(self) -> str:
         header = ("target", "takes it", "how it is known", "size there", "cost there")
         lines = [str(self.path), text_table(header, [row.cells for row in self.rows], left=3)]
-        for note, names in self._notes().items():
+        for note, names in self.notes.items():
             text = textwrap.TextWrapper(NOTE_WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
             lines.append(text.fill(f"{', '.join(names)}: {note}"))
         return "\n".join(lines)
 
-    def _notes(self) -> dict[str, list[str]]:
+    @property
+    def notes(self) -> dict[str, list[str]]:
         """The targets of each note."""
         notes: dict[str, list[str]] = {}
         for row in self.rows:

@@ -83,8 +83,14 @@ def test_ethosu_and_other_pythons(int8_file: Path, tmp_path: Path, monkeypatch: 
 @pytest.mark.slow
 def test_failing_targets_do_not_end_the_table(int8_file: Path, tmp_path: Path) -> None:
     compiled = compile_for_ethosu(int8_file, tmp_path).path
-    result = CliRunner().invoke(cli.app, ["targets", str(compiled), "--json", str(tmp_path / "table.json")])
+    outputs = {"--json": tmp_path / "table.json", "--html": tmp_path / "table.html"}
+    result = CliRunner().invoke(cli.app, ["targets", str(compiled), *(str(word) for pair in outputs.items() for word in pair)])
     assert result.exit_code == 0, result.output
+    page = outputs["--html"].read_text()
+    assert all(
+        f'<th scope="row" role="rowheader">{row["target"]}</th>' in page
+        for row in json.loads(outputs["--json"].read_text())["targets"]
+    )
     written = json.loads((tmp_path / "table.json").read_text())
     verdicts = {row["target"]: row["takes_it"] for row in written["targets"]}
     assert written["model"] == compiled.name
@@ -116,6 +122,20 @@ def test_verdicts_and_cells() -> None:
     assert TargetRow("GPU", note="no driver").cells == ("GPU", "-", NOT_TRIED, "-", "-")
     assert TargetRow("CPU", RAN, 10, 0, note="failed").verdict == "none"
     assert TargetTable(Path("a/m.tflite"), "0", (some,)).to_json()["model"] == "m.tflite"
+
+
+def test_page() -> None:
+    """Names and notes are escaped; only targets that were tried are counted; a note is spelled as the caller asks."""
+    rows = (
+        TargetRow("CPU", RAN, 10, 10),
+        TargetRow("NPU", COMPILED, 10, 7, note="a < `b`"),
+        TargetRow("GPU", note="no <i>driver</i>"),
+    )
+    page = TargetTable(Path("a/<b>.tflite"), "0f", rows).to_html(lambda note: note.replace("`b`", "--b"))
+    assert "<title>&lt;b&gt;.tflite: 1 of 2 targets take every operator</title>" in page
+    assert "<dt>NPU</dt><dd>a &lt; --b</dd>" in page
+    assert "<i>" not in page
+    assert '<td role="cell" data-label="Takes it" class="full">7 of 10</td>' in page
 
 
 def test_bad_input(tmp_path: Path) -> None:
