@@ -29,7 +29,6 @@ from mobile_eval.model.description import (
 )
 from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.interpreter import TensorDetails
-from mobile_eval.tasks.detection.constants import POOLED_SIZE
 
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert")
 ZEROS, ONES = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -65,8 +64,9 @@ def describe_boxes(
     info: ModelInfo, options: ConvertOptions, draft: Draft, boxes: BoxesFile, compared: Samples
 ) -> ModelDescription:
     """Describe the second file of a detector; see `describe`."""
-    layout = f"{boxes.proposals} boxes, NHWC"
-    source = ModelInput((POOLED_SIZE, POOLED_SIZE), *AS_FEATURES, _tensor_format(draft.input), layout)
+    batch, height, width, _ = map(int, draft.input["shape"])
+    layout = "NHWC" if batch == 1 else f"{batch} boxes, NHWC"
+    source = ModelInput((height, width), *AS_FEATURES, _tensor_format(draft.input), layout)
     output = ModelOutput(BOX_OUTPUTS, 0, _tensor_format(draft.outputs[0]))
     return _description(info, options, source, output, draft, compared, boxes)
 

@@ -1,8 +1,9 @@
 """Convert a detector's run to its two `.tflite` files.
 
 `detector.tflite` takes the image; it outputs the feature pyramid and the region proposal network's objectness and deltas for
-each anchor. `detector.boxes.tflite` takes the pooled features of the proposals. Non-maximum suppression and RoIAlign run
-between the two, in `mobile_eval.tasks.detection`.
+each anchor. `detector.boxes.tflite` takes the pooled features of the proposals; in int8 as one image, whose convolutions an
+accelerator runs for all proposals at once. Non-maximum suppression and RoIAlign run between the two, in
+`mobile_eval.tasks.detection`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from conversion.metadata import with_metadata
 from conversion.model_info import ModelInfo
 from conversion.models import with_camera_input
 from conversion.quantization.samples import Inputs, Samples
+from conversion.targets.dense_layers import with_convolutions
 from hrnet_tf.models.detection.two_stage import LEVELS, JoinedDetector
 from hrnet_tf.models.trunk import detector_spec_of, is_quantized
 from hrnet_tf.spec.detection import detection_widths, rounds_up
@@ -69,7 +71,8 @@ def convert_detector(
     # The second file takes the outputs of the first, in any case not a camera's bytes.
     box_settings = dataclasses.replace(settings, options=dataclasses.replace(options, input_type=None))
     proposals = detector.select_proposals.count
-    boxes_draft = make_draft(detector.boxes, None if fake_quantized else pooled, box_settings, proposals)
+    rewrite = with_convolutions if options.format == "int8" else None
+    boxes_draft = make_draft(detector.boxes, None if fake_quantized else pooled, box_settings, proposals, rewrite)
     spec = detector_spec_of(detector)
     boxes = BoxesFile(
         boxes_path(output).name,
@@ -119,6 +122,7 @@ def _parities(
 ) -> list[Parity]:
     """Errors of the outputs of both files, the levels of the pyramid together; both stages take the inputs that Keras's take."""
     maps_model, boxes_model = map(TFLiteModel, paths)
+    pooled_shape, _ = tensor_shapes(boxes_model.description)
     groups = {"maps": PYRAMID, "objectness": OBJECTNESS, "anchor deltas": DELTAS}
     sums = {name: ErrorSums() for name in (*groups, *BOX_TENSORS)}
     for image in samples.images:
@@ -129,8 +133,8 @@ def _parities(
                 sums[group].add(expected_maps[name].numpy(), actual_maps[MAP_TENSORS.index(name)])
     for features in pooled:
         expected_boxes = detector.boxes(features, training=False)
-        actual_boxes = boxes_model.outputs(quantize(features, boxes_model.description.input.tensor))
+        actual_boxes = boxes_model.outputs(quantize(features.reshape(pooled_shape), boxes_model.description.input.tensor))
         for name, values in zip(BOX_TENSORS, actual_boxes, strict=True):
-            sums[name].add(expected_boxes[name].numpy(), values)
+            sums[name].add(expected_boxes[name].numpy(), values.reshape(expected_boxes[name].shape))
     count = len(samples.images)
     return [total.parity(name.replace("_", " "), count, samples.kind) for name, total in sums.items()]

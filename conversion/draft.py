@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +78,11 @@ class Draft:
 
 
 def make_draft(
-    model: KerasModel, calibration: Iterable[NDArray[np.float32]] | None, settings: ConversionSettings, batch: int = 1
+    model: KerasModel,
+    calibration: Iterable[NDArray[np.float32]] | None,
+    settings: ConversionSettings,
+    batch: int = 1,
+    rewrite: Callable[[bytes], bytes] | None = None,
 ) -> Draft:
     """Convert a Keras model and check that it runs.
 
@@ -87,6 +91,7 @@ def make_draft(
         calibration: As in `to_flatbuffer`.
         settings: How to convert.
         batch: Batch size of the file.
+        rewrite: Changes the operators of the file.
 
     Raises:
         HRNetError: If the model cannot be converted, or the converted model does not run as it should.
@@ -103,6 +108,8 @@ def make_draft(
         flatbuffer = to_flatbuffer(model, options, calibration, batch, settings.memory_budget)
     if options.plain_resizes:
         flatbuffer = with_plain_resizes(flatbuffer).flatbuffer
+    if rewrite:
+        flatbuffer = rewrite(flatbuffer)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "draft.tflite")
         path.write_bytes(flatbuffer)

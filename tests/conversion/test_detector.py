@@ -136,9 +136,11 @@ def test_descriptions_of_both_files(converted: Converted) -> None:
     result = converted("int8")
     first, second = read_description(result.path), read_description(result.paths[1])
     assert (first.task, first.classes, first.output.kind) == ("detection", ("square", "disc"), "detector-maps")
-    assert (second.output.kind, second.input.size) == ("box-outputs", (7, 7))
     assert first.boxes == second.boxes
     assert first.boxes is not None
+    assert (second.output.kind, second.input.size, second.input.layout) == ("box-outputs", (700, 7), "NHWC")
+    floats = read_description(converted("float32").paths[1]).input
+    assert (floats.size, floats.layout) == ((7, 7), "100 boxes, NHWC")
     assert second.flatbuffer is not None
     assert (first.boxes.name, first.boxes.sha256) == ("detector.boxes.tflite", second.flatbuffer.sha256)
     assert (first.boxes.width, first.boxes.candidates, first.boxes.proposals) == (8, 400, 100)
@@ -193,8 +195,9 @@ def test_edge_tpu_check_of_both_files(converted: Converted) -> None:
     files = files_of(result.path)
     assert files == [result.path, result.paths[1]]
     assert files_of(result.paths[1]) == [result.paths[1]]
-    kinds = {row.kind for path in files for row in check_edgetpu(path).operators}
-    assert {"CONV_2D", "FULLY_CONNECTED", "RESIZE_NEAREST_NEIGHBOR"} <= kinds
+    maps, boxes = map(check_edgetpu, files)
+    assert {"CONV_2D", "RESIZE_NEAREST_NEIGHBOR"} <= {row.kind for row in maps.operators}
+    assert len(boxes.mapped) == len(boxes.operators) == 4
 
 
 @pytest.mark.slow

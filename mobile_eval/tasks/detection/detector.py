@@ -19,6 +19,7 @@ from mobile_eval.tasks.detection.boxes import Objects, decode_objects, decode_pr
 from mobile_eval.tasks.detection.centers import decode_centers
 from mobile_eval.tasks.detection.constants import BOX_HEAD_LEVELS, CENTER_OUTPUTS, CENTERS, STRIDES
 from mobile_eval.tasks.detection.roi_align import roi_align
+from mobile_eval.tasks.detection.tensor_shapes import tensor_shapes
 from mobile_eval.typed import Size
 
 
@@ -96,8 +97,9 @@ class TwoStageDetector(Detector):
         logits = [output.reshape(-1) for output in rpn[:levels]]
         deltas = [output.reshape(-1, 4) for output in rpn[levels:]]
         proposals, objectness = decode_proposals(logits, deltas, size, *self.limits, rounds_up=self.rounds_up)
-        pooled = quantize(roi_align(proposals, maps), self.box_head.description.input.tensor)
-        class_logits, box_deltas = self.box_head.outputs(pooled)
+        pooled_shape, _ = tensor_shapes(self.box_head.description)
+        pooled = quantize(roi_align(proposals, maps).reshape(pooled_shape), self.box_head.description.input.tensor)
+        class_logits, box_deltas = (values.reshape(-1, values.shape[-1]) for values in self.box_head.outputs(pooled))
         return decode_objects(proposals, objectness, class_logits, box_deltas, size, image_size)
 
 
