@@ -125,7 +125,7 @@ def plan(
         max_drop: Largest loss of quality before any fine-tuning: for a model the relative increase of the loss on `data`, for a
             run the drop of the task's metric.
         profile: Profile of the full network on the target: a file that `hrnet profile` wrote. Or several, that one and those of
-            narrower networks.
+            narrower and pruned networks.
         method: Importance method of the ranking; None for the first. "random" is a control: a greedy selection removes single
             units in the order of their scores, whatever they save.
         selection: "greedy" removes links and blocks by the least importance per saved cost. "exact" solves a mixed-integer

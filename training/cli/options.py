@@ -142,7 +142,8 @@ class PlanOptions:
     width_multiple: int = option(8, "Number of channels that widths are narrowed to multiples of.", minimum=1, panel=SELECTION)
     profile: list[str] | None = option(
         None,
-        "File of `hrnet profile` on the target; may be repeated for narrower networks. Default: measure latency on this machine.",
+        "File of `hrnet profile` on the target; may be repeated for narrower and pruned networks. "
+        "Default: measure latency on this machine.",
         panel=BUDGET,
     )
     threads: int = option(1, "Number of threads for measuring latency.", minimum=1, panel=BUDGET)

@@ -1,6 +1,8 @@
 """Cost of a network by its convolutions: in multiply-adds, or in milliseconds on a profiled device.
 
-Each convolution that is built costs what it does at its widths, so removing links also saves what becomes unreachable.
+Each convolution that is built costs what it does at its widths, so removing links also saves what becomes unreachable. A small
+network is faster than the sum of its convolutions in the full one, since more of it fits into the caches: measured pruned
+networks calibrate the sum.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ import json
 import math
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from hrnet_tf.backend.graph import layer_calls
 from hrnet_tf.backend.keras_module import keras
@@ -28,7 +32,7 @@ from mobile_eval.benchmark.profile import ProfileResult, profile
 from mobile_eval.errors import HRNetError
 from mobile_eval.progress import working
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.typed import brief, checked
+from mobile_eval.typed import brief
 from training.pruning.candidate_latency import CandidateFactory, build_folded, untrained_files
 from training.pruning.operator_latency import HEAD, ConvolutionLatency, measured_convolutions
 
@@ -39,6 +43,45 @@ PROFILED = (  # entries of a spec that the profile of its full network depends o
 )  # fmt: skip
 
 Price = Callable[[Convolution], float]  # cost of a convolution with the widths that it has
+LEAST_EXPONENT, LARGEST_EXPONENT = 0.5, 2.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Costs of networks as measured, from sums over their convolutions: shares of the full network's, to a power.
+
+    Attributes:
+        full: The cost of the full network.
+        exponent: The power; above 1 where smaller networks are faster than their sums.
+
+    Example:
+        >>> Calibration(full=8.0, exponent=2.0).cost(4.0)
+        2.0
+    """
+
+    full: float
+    exponent: float
+
+    @classmethod
+    def fitted(cls, full: float, sums: Sequence[float], ratios: Sequence[float]) -> Calibration:
+        """Fit the power to measured networks, with the least squares of logarithms.
+
+        Args:
+            full: The cost of the full network.
+            sums: The sum of each network.
+            ratios: The measured cost of each, over that of the full network.
+        """
+        shares, measured = np.log(np.asarray(sums) / full), np.log(ratios)
+        exponent = float(shares @ measured / (shares @ shares)) if shares.any() else 1.0
+        return cls(full, min(max(exponent, LEAST_EXPONENT), LARGEST_EXPONENT))
+
+    def cost(self, total: float) -> float:
+        """The cost of a network whose sum is `total`."""
+        return self.full * float((total / self.full) ** self.exponent)
+
+    def total(self, cost: float) -> float:
+        """The sum of a network that costs `cost`."""
+        return self.full * float((max(cost, 0.0) / self.full) ** (1 / self.exponent))
 
 
 @dataclass(frozen=True)
@@ -49,15 +92,37 @@ class CostModel:
         unit: Unit of the costs: "ms" or "multiply-adds".
         fixed: Cost of everything that no width and no unit changes.
         price: Cost of a convolution, with what runs beside it.
+        calibration: From the sum to what measured networks cost; None if it is the cost.
     """
 
     unit: str
     fixed: float
     price: Price = field(repr=False)
+    calibration: Calibration | None = None
     _by_widths: dict[HRNetSpec, _PartCosts] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def cost(self, spec: HRNetSpec) -> float:
         """Return the cost of a network. Raises HRNetError, naming the convolution, if the model does not know one of them."""
+        total = self._total(spec)
+        return total if self.calibration is None else self.calibration.cost(total)
+
+    def total_at(self, cost: float) -> float:
+        """Return the sum over the convolutions, and what is fixed, of a network that costs `cost`."""
+        return cost if self.calibration is None else self.calibration.total(cost)
+
+    def calibrated(self, full: HRNetSpec, ratios: Mapping[HRNetSpec, float]) -> CostModel:
+        """Return this model, calibrated by measured networks.
+
+        Args:
+            full: The full network.
+            ratios: The measured cost of smaller networks over that of the full one; none calibrates nothing.
+        """
+        if not ratios:
+            return self
+        calibration = Calibration.fitted(self._total(full), [self._total(spec) for spec in ratios], list(ratios.values()))
+        return dataclasses.replace(self, calibration=calibration)
+
+    def _total(self, spec: HRNetSpec) -> float:
         connected = dataclasses.replace(spec, links=spec.possible_links, removed_blocks=frozenset())
         if connected not in self._by_widths:
             self._by_widths[connected] = _PartCosts.of(connected, self.price)
@@ -139,43 +204,53 @@ def latency_cost_model(spec: HRNetSpec, *profiles: ProfileResult) -> CostModel:
 
     Args:
         spec: A network; the cost model is that of its full network and all networks pruned from it.
-        profiles: Profiles on the device: one of the full network, and any number of narrower ones with all links and blocks.
+        profiles: Profiles on the device: one of the full network, any number of narrower ones with all links and blocks, and any
+            number of pruned ones, which calibrate the model.
 
     Raises:
-        HRNetError: A profile is of another network, or of a pruned one; or none is of the full network.
+        HRNetError: A profile is of another network, or none is of the full network.
     """
-    specs = [profiled_spec(spec, profiled) for profiled in profiles]
-    if specs.count(spec.full()) != 1:
+    full, specs = spec.full(), [profiled_spec(spec, profiled) for profiled in profiles]
+    if specs.count(full) != 1:
         listed = ", ".join(profiled.model for profiled in profiles)
-        raise HRNetError(f"`profile`: exactly one must be of the full network, got {specs.count(spec.full())} in {listed}")
-    full = specs.index(spec.full())
-    measured = [measured_convolutions(narrow, profiled) for narrow, profiled in zip(specs, profiles, strict=True)]
+        raise HRNetError(f"`profile`: exactly one must be of the full network, got {specs.count(full)} in {listed}")
+    full_ms = profiles[specs.index(full)].measured_ms
+    by_spec = dict(zip(specs, profiles, strict=True))
+    connected = {narrow: profiled for narrow, profiled in by_spec.items() if is_connected(narrow)}
+    measured = {narrow: measured_convolutions(narrow, profiled) for narrow, profiled in connected.items()}
     attributed = math.fsum(convolution.ms + convolution.beside_ms for convolution in measured[full].values())
-    fixed = max(profiles[full].measured_ms - attributed, 0.0)  # below 0 by rounding alone
-    return CostModel(MILLISECONDS, fixed, ConvolutionLatency(measured[full], measured))
+    fixed = max(full_ms - attributed, 0.0)  # below 0 by rounding alone
+    model = CostModel(MILLISECONDS, fixed, ConvolutionLatency(measured[full], list(measured.values())))
+    pruned = {smaller: profiled.measured_ms / full_ms for smaller, profiled in by_spec.items() if smaller not in connected}
+    return model.calibrated(full, pruned)
+
+
+def is_connected(spec: HRNetSpec) -> bool:
+    """Whether a network has all its links and blocks."""
+    return not spec.removed_links and not spec.removed_blocks
 
 
 def profiled_spec(spec: HRNetSpec, profiled: ProfileResult) -> HRNetSpec:
-    """Return the network of a profile, the full network of `spec` or a narrower one.
+    """Return the network of a profile: the full network of `spec`, or one that is narrower or pruned.
 
     Raises:
-        HRNetError: The profile is of another network, or links or blocks of its network were removed.
+        HRNetError: The profile is of another network.
     """
     network = json.loads(json.dumps((profiled.network or {}).get("spec")))
     if not isinstance(network, dict):
         raise HRNetError(f"`profile` of {profiled.model} names no network; profile a file from `hrnet convert`")
-    full = spec.full()
-    expected = json.loads(json.dumps(full.to_json()))
+    expected = json.loads(json.dumps(spec.full().to_json()))
     for name in PROFILED:
         if network.get(name) != expected[name]:
             raise HRNetError(
                 f"`profile` of {profiled.model} is of another network: "
                 f"its {name} is {brief(network.get(name))}, not {expected[name]}"
             )
-    if network.get("removed_links") or network.get("removed_blocks"):
-        raise HRNetError(f"`profile` of {profiled.model} is of a pruned network; profile the full one")
-    place = f"`profile` of {profiled.model}"
-    return full.with_widths(checked(network.get("widths", {}), dict[str, int], place))
+    removed = {name: network.get(name, {} if name == "widths" else []) for name in ("removed_links", "removed_blocks", "widths")}
+    try:
+        return HRNetSpec.from_json({**expected, **removed})
+    except HRNetError as error:
+        raise HRNetError(f"`profile` of {profiled.model}: {error}") from error
 
 
 def narrower(spec: HRNetSpec, share: float) -> HRNetSpec:

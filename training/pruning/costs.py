@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import Unit
 from mobile_eval.benchmark.profile import ProfileResult, load_profile
 from training.pruning.budget_search import Ratio
 from training.pruning.candidate_latency import CandidateFactory, LatencyRatio, build_folded
@@ -22,6 +23,7 @@ from training.pruning.cost_model import (
 Profile: TypeAlias = "ProfileResult | Path | str"  # loaded, or a file that `python -m mobile_eval profile` wrote
 Profiles: TypeAlias = "Profile | Sequence[Profile]"
 NARROWER = (0.75, 0.5, 0.25)  # shares of the channels of the narrower networks that are profiled on this machine
+CALIBRATING = ((0.8, 4), (0.6, 3), (0.5, 2))  # measured networks: share of the channels, and each n-th link and block is removed
 
 
 class Costs:
@@ -63,7 +65,11 @@ class Costs:
         if not self.by_latency:
             return multiply_adds_cost_model(self.spec, self.head)
         loaded = [item if isinstance(item, ProfileResult) else load_profile(item) for item in self.profiles]
-        return latency_cost_model(self.spec, *(loaded or map(self._profile, self._profiled())))
+        model = latency_cost_model(self.spec, *(loaded or map(self._profile, self._profiled())))
+        if not self.include_widths or self.latency_ratio is None:
+            return model
+        full = self.spec.full()
+        return model.calibrated(full, {smaller: self.latency_ratio(smaller) for smaller in calibration_networks(full)})
 
     def _profiled(self) -> list[HRNetSpec]:
         """The networks to profile on this machine."""
@@ -79,6 +85,15 @@ class Costs:
         if not self.by_latency or self.profiles:
             return None
         return LatencyRatio(self.spec.full(), self.build, threads=self.threads, progress=True)
+
+
+def calibration_networks(full: HRNetSpec) -> list[HRNetSpec]:
+    """The smaller networks whose measured latency calibrates the cost model."""
+    networks = []
+    for share, every in CALIBRATING:
+        removed: list[Unit] = [*sorted(full.links)[::every], *sorted(full.live_blocks)[::every]]
+        networks.append(narrower(full, share).without(removed))
+    return networks
 
 
 def profiles_of(profile: Profiles) -> tuple[Profile, ...]:

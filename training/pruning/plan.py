@@ -67,7 +67,7 @@ def plan(
         keep_links: Share of the fusion links to keep, between 0 and 1.
         max_drop: Largest relative increase of the loss on `data` before any fine-tuning, between 0 and 1.
         profile: Profile of the full network on the target device: a file that `python -m mobile_eval profile` wrote, or what
-            `load_profile` returned. Or several, that one and those of narrower networks.
+            `load_profile` returned. Or several, that one and those of narrower and pruned networks.
         method: Importance method of the ranking; None for the first. "random" is a control: a greedy selection removes single
             units in the order of their scores, whatever they save.
         selection: "greedy" removes links and blocks by the least importance per saved cost. "exact" solves a mixed-integer

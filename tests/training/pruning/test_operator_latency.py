@@ -93,11 +93,36 @@ def test_additions_are_shared_by_the_links_into_a_branch(wide: HRNetSpec) -> Non
     assert saved == pytest.approx(own_ms(convolution) + 0.5 / 2, rel=1e-6)  # of two links into branch 0
 
 
+def test_measured_pruned_networks_calibrate_the_sum(wide: HRNetSpec) -> None:
+    """Pruned networks that are faster than their operators, by a power of their share of the full network."""
+    full = profile_of(wide)
+
+    def faster(spec: HRNetSpec) -> ProfileResult:
+        profiled = profile_of(spec)
+        share = profiled.measured_ms / full.measured_ms
+        return dataclasses.replace(profiled, measured_ms=full.measured_ms * share**1.25)
+
+    networks = [narrower(wide, share).without({FusionLink(4, 0, 3, 0), ResidualBlock(2, 0, 0, 0)}) for share in (0.75, 0.5)]
+    half, *pruned = narrower(wide, 0.5), *networks
+    model = latency_cost_model(wide, full, profile_of(half), *map(faster, pruned))
+    assert model.calibration is not None
+    assert model.calibration.exponent == pytest.approx(1.25, rel=1e-3)
+    assert model.cost(wide) == pytest.approx(full.measured_ms)
+    other = wide.without({FusionLink(3, 0, 0, 2)})
+    for spec in (other, *pruned):
+        assert model.cost(spec) == pytest.approx(faster(spec).measured_ms, rel=1e-3)
+        assert model.total_at(model.cost(spec)) == pytest.approx(expected_ms(spec), rel=1e-3)
+    assert latency_cost_model(wide, full).calibrated(wide, {}).calibration is None
+
+
 def test_bad_profiles(wide: HRNetSpec) -> None:
     full, half = profile_of(wide), profile_of(narrower(wide, 0.5))
     for profiles in ((half,), (full, full), ()):
         with pytest.raises(HRNetError, match=rf"`profile`.* full network, got {profiles.count(full)}"):
             latency_cost_model(wide, *profiles)
+    damaged = {**(full.network or {}), "spec": {**wide.to_json(), "removed_links": ["stage9"]}}
+    with pytest.raises(HRNetError, match=r"`profile` of m\.tflite.*stage9"):
+        latency_cost_model(wide, full, dataclasses.replace(full, network=damaged))
     lacking = tuple(one for one in full.operators if one.layer != "stem_conv1")
     model = latency_cost_model(wide, dataclasses.replace(full, operators=lacking))
     with pytest.raises(HRNetError, match=r"`profile`.*no stem_conv1"):
