@@ -11,12 +11,14 @@ from mobile_eval.cli.declared import with_options
 from mobile_eval.cli.options import MaxPixels
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
+from mobile_eval.pipeline.options import DetectorOptions
 
 
 @with_options
 def web(
     output: Annotated[Path, typer.Option(help="Folder of the page; it must not exist, or be empty.", show_default=False)],
     source: DataSource,
+    detector_options: DetectorOptions,
     models: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -53,17 +55,25 @@ def web(
     if not models and not serve:
         raise HRNetError("give `models`, or `serve` to serve a folder that was written before")
     if models:
-        _write(models, output, source, limit, litert_js)
+        _write(models, output, source, detector_options, limit, litert_js)
         typer.echo(f"page: {output / 'index.html'}")
     if serve:
         serve_page(output, port, certificate, typer.echo)
 
 
-def _write(models: list[Path], output: Path, source: DataSource, limit: int, litert_js: Path | None) -> None:
+def _write(
+    models: list[Path], output: Path, source: DataSource, options: DetectorOptions, limit: int, litert_js: Path | None
+) -> None:
+    from mobile_eval.pipeline.detectors import open_detector
+    from mobile_eval.pipeline.selection import BoxSelection
     from mobile_eval.runtime.tflite_model import TFLiteModel
     from mobile_eval.tasks.registry import load_for_model
     from mobile_eval.web.site import write_site
 
     loaded = [TFLiteModel(path) for path in models]
     dataset = load_for_model(loaded[0], source, limit) if source.to_json() else None
-    write_site(loaded, output, dataset, source=source, litert_js_folder=litert_js, progress=True)
+    detector = open_detector(options.detector) if options.detector else None
+    selection = BoxSelection(max_iou=options.max_iou, max_boxes=options.max_boxes)
+    write_site(
+        loaded, output, dataset, source=source, detector=detector, selection=selection, litert_js_folder=litert_js, progress=True
+    )

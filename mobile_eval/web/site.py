@@ -18,14 +18,17 @@ from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import complete_folder, read_bytes, sha256, short_names, write_bytes, write_json
 from mobile_eval.metrics.metric import none_if_nan
-from mobile_eval.model.description import ModelDescription
+from mobile_eval.model.description import HEATMAPS, KEYPOINTS, ModelDescription
+from mobile_eval.pipeline.detectors import ObjectDetector
+from mobile_eval.pipeline.selection import BoxSelection
 from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tasks.detection.detector import CenterDetector
 from mobile_eval.tasks.registry import task_of
 from mobile_eval.typed import JsonObject
 from mobile_eval.viz.masks import class_colors, is_tinted
 from mobile_eval.viz.poses import bone_colors, joint_colors
 from mobile_eval.web import litert_js
-from mobile_eval.web.contract import page_contract
+from mobile_eval.web.contract import detector_contract, page_contract
 from mobile_eval.web.validation import write_items
 
 SITE_FILE = "site.json"
@@ -39,6 +42,8 @@ def write_site(
     dataset: TaskDataset | None = None,
     *,
     source: DataSource | None = None,
+    detector: ObjectDetector | None = None,
+    selection: BoxSelection | None = None,
     litert_js_folder: Path | None = None,
     progress: bool = False,
 ) -> JsonObject:
@@ -49,6 +54,8 @@ def write_site(
         output: Folder to write. It must not exist, or be empty; it is complete or not there.
         dataset: Validation images to bundle; None for none.
         source: Where they are, which the results name.
+        detector: A detector by centers, which finds the boxes for models of keypoints in pictures and cameras; None for none.
+        selection: Which of its boxes are used; None for the default.
         litert_js_folder: Folder with LiteRT.js, as `litert_js.read_litert_js` takes it; None: npm fetches it.
         progress: Whether to show progress.
 
@@ -64,6 +71,7 @@ def write_site(
     output = Path(output)
     _check_models(models)
     contracts = [page_contract(model) for model in models]
+    detecting = _check_detector(detector, models[0], selection or BoxSelection()) if detector else None
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise HRNetError(f"{output} exists already and is not empty: give another `output`")
     task = task_of(models[0])
@@ -83,6 +91,7 @@ def write_site(
             "data": _data_names(source),
             "labels": _labels(models[0].description),
             "models": _write_models(models, contracts, scores, folder),
+            "detector": {**_write_model(detector.path, "detector", folder), "contract": detecting} if detector else None,
             "items": write_items(models, dataset, results, folder) if dataset else [],
         }
         write_json(folder / SITE_FILE, site)
@@ -101,6 +110,15 @@ def _check_models(models: Sequence[TFLiteModel]) -> None:
                 raise HRNetError(
                     f"{model.path.name} and {models[0].path.name} differ in their {what}; the models of a page have the same"
                 )
+
+
+def _check_detector(detector: ObjectDetector, model: TFLiteModel, selection: BoxSelection) -> JsonObject:
+    """The contract of a detector that the page can run with a model."""
+    if model.description.output.kind not in (HEATMAPS, KEYPOINTS):
+        raise HRNetError(f"`detector` goes with models of keypoints; {model.path.name} is a {model.description.task} model")
+    if not isinstance(detector, CenterDetector):
+        raise HRNetError(f"`detector` {detector.path.name}: the page runs detectors of one file by centers (find-*)")
+    return detector_contract(detector, model.description.category.name, selection)
 
 
 def _data_names(source: DataSource | None) -> JsonObject:
@@ -131,17 +149,12 @@ def _write_models(
     labels = short_names([model.path.with_suffix("") for model in models])
     entries = []
     for index, (model, contract, score) in enumerate(zip(models, contracts, scores, strict=True)):
-        data, description = read_bytes(model.path, "model"), model.description
-        file = f"models/{index}.tflite"  # any name of a file would have to be escaped in an address
-        write_bytes(folder / file, data)
+        description = model.description
         kept = len(description.network.get("links", ()))
         entries.append(
             {
                 "label": labels[index],
-                "model": model.path.name,
-                "file": file,
-                "size_bytes": len(data),
-                "sha256": sha256(data),
+                **_write_model(model.path, str(index), folder),
                 "parameters": description.parameters,
                 "multiply_adds": description.multiply_adds,
                 "links_kept": kept,
@@ -153,3 +166,10 @@ def _write_models(
             }
         )
     return entries
+
+
+def _write_model(path: Path, name: str, folder: Path) -> JsonObject:
+    """Write a model under another name, since its own would have to be escaped in an address, and say what it is."""
+    data, file = read_bytes(path, "model"), f"models/{name}.tflite"
+    write_bytes(folder / file, data)
+    return {"model": path.name, "file": file, "size_bytes": len(data), "sha256": sha256(data)}

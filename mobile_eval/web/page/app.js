@@ -16,8 +16,9 @@ async function start() {
     showStatus(`Loading ${entry.model}.`);
     models.push(await Model.load(entry));
   }
+  const detector = site.detector && await Model.load(site.detector);
   showSite(site);
-  const viewer = new Viewer(site, models);
+  const viewer = new Viewer(site, models, detector);
   new Measurements(site, models, viewer);
   byId('content').hidden = false;
   const bytes = site.models.reduce((total, {size_bytes: size}) => total + size, 0);

@@ -7,31 +7,36 @@ const DRAWN_SIDE = 720; // pixels of a canvas, at least, so that lines are sharp
 const NAMES_SHOWN = 3; // likeliest classes
 
 /**
- * Draw an image and a prediction for it.
+ * Draw an image and the predictions for it.
  *
  * @param canvas The canvas; small images are enlarged.
  * @param picture {bitmap, image}: what to draw, and its pixels.
- * @param prediction The prediction.
+ * @param predictions The predictions: of keypoints one for each box, else one for the image.
  * @param labels The entry "labels" of site.json.
- * @param box The box of the person; null for none.
+ * @param boxes The boxes of people or faces; nothing of other tasks.
  */
-export function draw(canvas, {bitmap, image}, prediction, labels, box) {
+export function draw(canvas, {bitmap, image}, predictions, labels, boxes) {
   const {width, height} = image, scale = Math.max(DRAWN_SIDE / Math.max(width, height), 1);
   canvas.width = Math.round(width * scale);
   canvas.height = Math.round(height * scale);
   const context = canvas.getContext('2d');
-  context.drawImage(prediction.classMap ? tinted(image, prediction, labels) : bitmap, 0, 0, canvas.width, canvas.height);
-  if (!prediction.keypoints) return;
+  const [first] = predictions;
+  context.drawImage(first?.classMap ? tinted(image, first, labels) : bitmap, 0, 0, canvas.width, canvas.height);
   const onCanvas = ([x, y, ...others]) => [(x + 0.5) * scale, (y + 0.5) * scale, ...others];
-  if (box && (box[0] > 0 || box[1] > 0 || box[2] < width || box[3] < height)) drawBox(context, box.map((side) => side * scale));
-  drawSkeleton(context, prediction.keypoints.map(onCanvas), labels);
+  for (const box of boxes) {
+    if (box[0] > 0 || box[1] > 0 || box[2] < width || box[3] < height) drawBox(context, box.map((side) => side * scale));
+  }
+  for (const {keypoints} of predictions) if (keypoints) drawSkeleton(context, keypoints.map(onCanvas), labels);
 }
 
 /** A sentence that says what was predicted, for the caption and for screen readers. */
-export function describe(prediction, labels) {
+export function describe(predictions, labels) {
+  if (!predictions.length) return 'The detector finds nobody.';
+  const [prediction] = predictions;
   if (prediction.keypoints) {
-    const drawn = prediction.keypoints.filter(([, , score]) => score > DRAWN_SCORE).length;
-    return `${drawn} of ${prediction.keypoints.length} keypoints with a score above ${DRAWN_SCORE}`;
+    const points = predictions.flatMap(({keypoints}) => keypoints), drawn = points.filter(([, , score]) => score > DRAWN_SCORE).length;
+    const boxes = predictions.length > 1 ? `${predictions.length} boxes: ` : '';
+    return `${boxes}${drawn} of ${points.length} keypoints with a score above ${DRAWN_SCORE}`;
   }
   if (prediction.classMap) {
     const counts = new Array(labels.names.length).fill(0);

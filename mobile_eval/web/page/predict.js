@@ -1,5 +1,7 @@
-// From an image to a prediction, for each kind of output. A prediction is {keypoints}, {classMap, width, height} or {probabilities}.
+// From an image to a prediction, for each kind of output. A prediction is {keypoints}, {classMap, width, height}, {probabilities} or,
+// of a detector, {boxes}.
 
+import {boxesOf} from './boxes.js';
 import {bestClasses, classMap, probabilities} from './classes.js';
 import {dequantize, resize, resizedCenter, toInput, warp} from './images.js';
 import {boxMatrix, decode, toImage} from './keypoints.js';
@@ -21,13 +23,14 @@ export function prepare(contract, image, box) {
     const matrix = boxMatrix(box, contract);
     return {stored: toInput(warp(image, matrix, input.size), input), matrix};
   }
-  const crop = contract.decoding.kind === 'class-maps' ? resize(image, input.size) : resizedCenter(image, input.size);
+  const crop = contract.decoding.kind === 'class-scores' ? resizedCenter(image, input.size) : resize(image, input.size);
   return {stored: toInput(crop, input)};
 }
 
 /** The prediction from the outputs of a model. */
 export function interpret(contract, outputs, image, matrix) {
   if (needsBox(contract)) return {keypoints: toImage(decode(outputs, contract), matrix, contract)};
+  if (contract.decoding.kind === 'object-centers') return {boxes: boxesOf(outputs, contract, image)};
   const [tensor] = contract.outputs, values = dequantize(outputs[0], tensor);
   if (contract.decoding.kind === 'class-maps') {
     return {classMap: classMap(values, tensor.shape, image.height, image.width), width: image.width, height: image.height};

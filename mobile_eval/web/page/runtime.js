@@ -46,9 +46,11 @@ export class Model {
     const tensor = this.tensor(stored);
     const outputs = await this.compiled.run([tensor]);
     try {
-      const shapes = this.compiled.getOutputDetails().map(({shape}) => Array.from(shape).join());
-      const arrays = await Promise.all(outputs.map((output) => output.data()));
-      return this.contract.outputs.map(({shape}) => arrays[shapes.indexOf(shape.join())]);
+      const details = this.compiled.getOutputDetails(), arrays = await Promise.all(outputs.map((output) => output.data()));
+      return this.contract.outputs.map(({name, shape}) => {
+        const named = details.findIndex((detail) => detail.name === name);
+        return arrays[named >= 0 ? named : details.findIndex((detail) => Array.from(detail.shape).join() === shape.join())];
+      });
     } finally {
       [tensor, ...outputs].forEach((each) => each.delete());
     }

@@ -8,6 +8,7 @@ import {needsBox, predict} from './predict.js';
 const MAX_SIDE = 1280, CAMERA_SIDE = 640; // pixels of the longer side
 const BOX_FIELDS = ['x', 'y', 'width', 'height'];
 const LEAST_BOX = 8; // pixels of a drawn box
+const STEPS = ['before', 'network', 'after']; // of a prediction
 const SMOOTHING = 0.9; // of frames per second
 
 /** Read a picture: its bitmap, and its pixels at no more than `maxSide`. */
@@ -28,9 +29,11 @@ function picture(bitmap, maxSide, width = bitmap.width, height = bitmap.height) 
 }
 
 export class Viewer {
-  constructor(site, models) {
+  /** `detector` finds the boxes for models of keypoints; null for none. */
+  constructor(site, models, detector) {
     this.site = site;
     this.models = models;
+    this.detector = detector;
     this.hasBox = needsBox(models[0].contract);
     this.panels = models.map((model) => this.makePanel(model));
     byId('box').hidden = !this.hasBox;
@@ -73,6 +76,7 @@ export class Viewer {
     byId('turn').addEventListener('click', () => this.startCamera(this.facing === 'user' ? 'environment' : 'user'));
     BOX_FIELDS.forEach((field) => byId(`box-${field}`).addEventListener('change', () => this.readBox()));
     byId('full-box').addEventListener('click', () => this.setBox(null));
+    if (this.detector) byId('full-box').textContent = 'Find all boxes';
     if (!navigator.mediaDevices?.getUserMedia) {
       byId('camera').disabled = true;
       this.note('Browsers give the camera to pages of https or localhost only. “Choose pictures” takes photos on a phone.');
@@ -121,13 +125,23 @@ export class Viewer {
     await this.setBox(null);
   }
 
-  /** Look into a box of the picture; the full picture for null. */
+  /** Look into a box of the picture; for null into those that the detector finds, or into the full picture. */
   async setBox(box) {
     if (!this.current) return;
-    const {width, height} = this.current.image;
-    this.box = box ?? [0, 0, width, height];
-    BOX_FIELDS.forEach((field, index) => byId(`box-${field}`).value = String(Math.round(this.box[index] * 10) / 10));
+    const {current} = this, boxes = box ? [box] : await this.boxesIn(current);
+    if (current !== this.current) return;
+    this.boxes = boxes;
+    const [shown = []] = this.boxes;
+    BOX_FIELDS.forEach((field, index) => byId(`box-${field}`).value = index in shown ? String(Math.round(shown[index] * 10) / 10) : '');
     await this.update();
+  }
+
+  /** The boxes that the detector finds in a picture; without a detector, the full picture. */
+  async boxesIn({image}) {
+    if (!this.detector) return [[0, 0, image.width, image.height]];
+    const {boxes, times} = await predict(this.detector, image);
+    this.detectorMs = times.before + times.network + times.after;
+    return boxes;
   }
 
   readBox() {
@@ -166,22 +180,25 @@ export class Viewer {
     try {
       while (this.pending) {
         this.pending = false;
-        for (const panel of this.panels) await this.predictPanel(panel, this.current, this.box);
+        for (const panel of this.panels) await this.predictPanel(panel, this.current, this.boxes);
       }
     } finally {
       this.updating = false;
     }
   }
 
-  async predictPanel(panel, current, box, rate = '') {
-    const prediction = await predict(panel.model, current.image, box);
-    const {before, network, after} = prediction.times;
-    draw(panel.canvas, current, prediction, this.site.labels, this.hasBox ? box : null);
-    panel.sentence.textContent = describe(prediction, this.site.labels);
+  /** Predict in each box, or in the picture for tasks without boxes, and return the predictions. */
+  async predictPanel(panel, current, boxes, rate = '') {
+    const predictions = [];
+    for (const box of this.hasBox ? boxes : [null]) predictions.push(await predict(panel.model, current.image, box));
+    const [before, network, after] = STEPS.map((step) => predictions.reduce((total, {times}) => total + times[step], 0));
+    draw(panel.canvas, current, predictions, this.site.labels, this.hasBox ? boxes : []);
+    panel.sentence.textContent = describe(predictions, this.site.labels);
     panel.canvas.setAttribute('aria-label', `${panel.model.label}: ${panel.sentence.textContent}`);
-    panel.times.textContent = `before ${fixed(before, 1)}, network ${fixed(network, 1)}, after ${fixed(after, 1)} ms${rate}`;
+    const detector = this.detector && this.detectorMs ? `detector ${fixed(this.detectorMs, 1)}, ` : '';
+    panel.times.textContent = `${detector}before ${fixed(before, 1)}, network ${fixed(network, 1)}, after ${fixed(after, 1)} ms${rate}`;
     byId('panels').hidden = false;
-    return prediction;
+    return predictions;
   }
 
   async startCamera(facing) {
@@ -210,7 +227,7 @@ export class Viewer {
     byId('turn').hidden = true;
   }
 
-  /** Predict in each frame; the box of the next frame is around the keypoints of the first model. */
+  /** Predict in each frame. Without a detector, the box of the next frame is around the keypoints of the first model. */
   async follow(stream) {
     const video = element('video', {playsinline: '', muted: ''});
     video.srcObject = stream;
@@ -218,11 +235,13 @@ export class Viewer {
     let keypoints = null, rate = 0, last = performance.now();
     while (this.stream === stream) {
       const current = picture(video, CAMERA_SIDE, video.videoWidth, video.videoHeight);
-      const box = boxAround(keypoints, current.image.width, current.image.height);
+      const boxes = this.detector
+        ? await this.boxesIn(current)
+        : [boxAround(keypoints, current.image.width, current.image.height)];
       const text = rate ? `, ${fixed(rate, 0)} frames per second` : '';
       for (const [index, panel] of this.panels.entries()) {
-        const prediction = await this.predictPanel(panel, current, this.hasBox ? box : null, text);
-        if (index === 0) ({keypoints} = prediction);
+        const predictions = await this.predictPanel(panel, current, boxes, text);
+        if (index === 0) keypoints = predictions[0]?.keypoints;
       }
       await new Promise(requestAnimationFrame);
       const now = performance.now(), frameRate = 1000 / (now - last);

@@ -9,8 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from conversion.convert import convert
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import build_model
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.web import litert_js
 
 PAGE = Path(litert_js.__file__).parent / "page"
@@ -30,6 +35,19 @@ def litert_folder(tmp_path: Path) -> Path:
     (core / "dist" / "index.js").write_bytes(b"import { createWasmLib } " + litert_js.IMPORT + b";\n")
     (core / "package.json").write_text(json.dumps({"version": litert_js.VERSION}))
     return tmp_path / "npm"
+
+
+@pytest.fixture(scope="session")
+def finder(center_spec: HRNetSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A detector by centers with random weights, which finds people and dogs in noise; float32."""
+    keras.utils.set_random_seed(0)
+    model = build_model(center_spec)
+    rng = np.random.default_rng(0)
+    for name in ("centers", "sizes", "offsets"):
+        kernel, bias = model.get_layer(f"head_{name}").get_weights()
+        random = 0.5 * rng.standard_normal(kernel.shape).astype(np.float32)
+        model.get_layer(f"head_{name}").set_weights([random, np.ones_like(bias)])
+    return convert(model, tmp_path_factory.mktemp("finder") / "find.tflite", format="float32", labels=["dog", "person"]).path
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ import pytest
 
 from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.pipeline.detectors import ObjectDetector, open_detector
+from mobile_eval.pipeline.pipeline import Pipeline
 from mobile_eval.report.devices import compare_devices
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.registry import TASKS
@@ -64,8 +66,10 @@ def open_page(driver: Driver, tmp_path: Path) -> Iterator[Callable[..., dict[str
     """Writes a page of models, opens it, and waits until it has shown a prediction; returns the content of site.json."""
     servers = []
 
-    def open_site(models: list[Path], dataset: TaskDataset | None = None) -> dict[str, Any]:
-        site = write_site([TFLiteModel(path) for path in models], tmp_path / "site", dataset)
+    def open_site(
+        models: list[Path], dataset: TaskDataset | None = None, detector: ObjectDetector | None = None
+    ) -> dict[str, Any]:
+        site = write_site([TFLiteModel(path) for path in models], tmp_path / "site", dataset, detector=detector)
         servers.append(make_server(tmp_path / "site", 0))
         threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
         driver.get(f"http://localhost:{servers[-1].server_address[1]}/")
@@ -138,6 +142,27 @@ def test_ten_people(driver: Driver, open_page: Callable[..., dict[str, Any]], ls
     result = compare_devices([file], tmp_path / "report")
     assert result.devices[0].name == "test device"
     assert requested_hosts(driver) == {driver.execute_script("return location.host")}
+
+
+def test_everyone_is_found(
+    driver: Driver, open_page: Callable[..., dict[str, Any]], model_path: Callable[..., Path], finder: Path, tmp_path: Path
+) -> None:
+    """The boxes and keypoints of a picture, and of the camera, are those of the pipeline."""
+    open_page([model_path()], detector=open_detector(finder))
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "photo.png"), image[..., ::-1])
+    driver.find_element("id", "files").send_keys(str(tmp_path / "photo.png"))
+    sentence = wait_for(driver, "return document.querySelector('figcaption span')?.textContent")
+    people = Pipeline(finder, model_path()).predict(image)
+    assert len(people) > 1
+    assert sentence.startswith(f"{len(people)} boxes: ")
+    first = [float(driver.find_element("id", f"box-{field}").get_property("value")) for field in ("x", "y", "width", "height")]
+    np.testing.assert_allclose(first, people.boxes[0], atol=0.3)
+    assert driver.find_element("id", "full-box").get_property("textContent") == "Find all boxes"
+    click(driver, "camera")
+    wait_for(driver, "return document.querySelectorAll('figcaption span')[1].textContent.includes('frames per second')")
+    assert driver.execute_script("return document.querySelectorAll('figcaption span')[1].textContent").startswith("detector ")
+    click(driver, "camera")
 
 
 def test_names_are_text(driver: Driver, open_page: Callable[..., dict[str, Any]], model_path: Callable[..., Path]) -> None:

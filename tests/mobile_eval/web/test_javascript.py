@@ -21,9 +21,12 @@ from mobile_eval.keypoints.vectors import read_tensor, write_vectors
 from mobile_eval.metrics.confusion import IGNORED, confusion, mean_over_classes, per_class_iou
 from mobile_eval.metrics.pck import pck
 from mobile_eval.pipeline.people_in_video import box_around
+from mobile_eval.pipeline.selection import BoxSelection
 from mobile_eval.report.devices import compare_devices
 from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tasks.detection.centers import decode_centers
 from mobile_eval.tasks.segmentation.evaluate import most_likely
+from mobile_eval.web.contract import center_decoding
 from tests.mobile_eval.conftest import People
 from tests.mobile_eval.web.conftest import JavaScript
 
@@ -95,6 +98,32 @@ def test_class_maps_and_probabilities(javascript: JavaScript) -> None:
     assert (predicted != most_likely(logits[0], (25, 30))).mean() < 0.005  # float32 sums in another order
     assert javascript("classes.js", "probabilities", [0.0, float(np.log(3))]) == pytest.approx([0.25, 0.75])
     assert javascript("classes.js", "bestClasses", [1, 7, 7, 0]) == [1, 2, 0, 3]
+
+
+@pytest.mark.parametrize("is_quantized", [False, True])
+def test_boxes_of_a_detector(is_quantized: bool, javascript: JavaScript) -> None:
+    """Several classes, boxes beyond the image, and overlaps that the limits decide on."""
+    rng, size, image_size = np.random.default_rng(1), (64, 96), (150, 200)
+    real = [rng.normal(-1, 2, (1, 16, 24, 3)), rng.normal(1.5, 0.7, (1, 16, 24, 2)), rng.uniform(0, 1, (1, 16, 24, 2))]
+    scales = (0.05, 0.02, 0.01)
+    if is_quantized:
+        stored = [np.round(values / scale) for values, scale in zip(real, scales, strict=True)]
+        values = [steps * np.float32(scale) for steps, scale in zip(stored, scales, strict=True)]
+    else:
+        stored = values = [each.astype(np.float32) for each in real]
+    tensors = [
+        {"shape": each.shape, "scale": scale if is_quantized else None, "zero_point": 0}
+        for each, scale in zip(stored, scales, strict=True)
+    ]
+    selection = BoxSelection(min_score=0.4, max_iou=0.3, max_boxes=12)
+    contract = {"input": {"size": size}, "outputs": tensors, "decoding": center_decoding(1, selection)}
+    boxes = javascript("boxes.js", "boxesOf", [each.ravel().tolist() for each in stored], contract, {"width": 200, "height": 150})
+    objects = decode_centers(*(each[0].astype(np.float32) for each in values), size, image_size)
+    expected = selection.select(objects, 1, image_size).boxes
+    assert len(expected) == 12
+    np.testing.assert_allclose(boxes, expected, atol=1e-3)
+    nothing = [[-9.0 / (scales[0] if is_quantized else 1)] * stored[0].size, *(each.ravel().tolist() for each in stored[1:])]
+    assert javascript("boxes.js", "boxesOf", nothing, contract, {"width": 200, "height": 150}) == []
 
 
 def test_metrics(javascript: JavaScript) -> None:

@@ -19,13 +19,16 @@ from mobile_eval.files import sha256
 from mobile_eval.image.image_file import read_image
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.model.description import TensorFormat
+from mobile_eval.pipeline.detectors import open_detector
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import evaluate_pose
 from mobile_eval.web.contract import CONVERT, OPTIONS
 from mobile_eval.web.site import write_site
-from tests.mobile_eval.conftest import Invoke, People, one_line
+from tests.mobile_eval.conftest import Invoke, People, TaskModel, one_line
 from tests.mobile_eval.web.conftest import PAGE
+from tests.support.ssd_file import write_ssd
 
+ROOT = Path(__file__).parents[3]
 HOSTILE = '<img src=x onerror=alert(1)> & "quoted" %2e'
 
 
@@ -110,6 +113,29 @@ def test_page_names_its_controls() -> None:
     assert ("html", {"lang": "en"}) in page.tags
     ids = [tag["id"] for _, tag in page.tags if "id" in tag]
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.slow
+def test_detector(
+    model_path: Callable[..., Path], finder: Path, litert_folder: Path, tmp_path: Path, task_model: Callable[..., TaskModel]
+) -> None:
+    model = TFLiteModel(model_path())
+    site = write_site([model], tmp_path / "site", detector=open_detector(finder), litert_js_folder=litert_folder)
+    entry = site["detector"]
+    assert (tmp_path / "site" / entry["file"]).read_bytes() == finder.read_bytes()
+    assert [tensor["name"] for tensor in entry["contract"]["outputs"]] == ["centers", "sizes", "offsets"]
+    assert (entry["contract"]["decoding"]["label"], entry["contract"]["decoding"]["max_boxes"]) == (1, 20)
+    assert [tensor["shape"] for tensor in entry["contract"]["outputs"]] == [[1, 16, 24, count] for count in (2, 2, 2)]
+    classifier = TFLiteModel(task_model("classification", ["a", "b"]).path)
+    with pytest.raises(HRNetError, match=r"`detector` goes with models of keypoints.*classification"):
+        write_site([classifier], tmp_path / "other", detector=open_detector(finder), litert_js_folder=litert_folder)
+    ssd = open_detector(write_ssd(tmp_path / "ssd.tflite"))
+    with pytest.raises(HRNetError, match=r"`detector` ssd\.tflite"):
+        write_site([model], tmp_path / "other", detector=ssd, litert_js_folder=litert_folder)
+    int8 = open_detector(ROOT / "benchmarks" / "results" / "bccd" / "find-int8.tflite")
+    with pytest.raises(HRNetError, match="has no class"):
+        write_site([model], tmp_path / "other", detector=int8, litert_js_folder=litert_folder)
+    assert not (tmp_path / "other").exists()
 
 
 def test_int8_inputs_are_refused(model_path: Callable[..., Path], tmp_path: Path, invoke: Invoke) -> None:
