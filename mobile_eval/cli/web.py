@@ -45,7 +45,8 @@ def web(
     """Write a page that runs models in the browser, on any phone or computer, offline.
 
     Camera or pictures in; skeletons, masks or classes over them; several models side by side; latency and accuracy on the
-    validation images, saved as a results.json that `hrnet compare` lays beside other devices'. Without models, --serve serves a
+    validation images, saved as a results.json that `hrnet compare` lays beside other devices'. A find-* file as --detector finds
+    everyone in pictures and in front of the camera. Without models, --serve serves a
     folder that was written before.
 
     Example: [bold]hrnet web full.tflite pruned.tflite --output site --annotations val.json --images images --serve[/bold]

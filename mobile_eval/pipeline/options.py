@@ -18,7 +18,7 @@ class DetectorOptions:
 
     detector: Path | None = option(
         None,
-        "Detector of the boxes: a detect-* file, or any .tflite with TFLite_Detection_PostProcess, as SSD and EfficientDet-Lite.",
+        "Detector of the boxes: a find-* or detect-* file, or any .tflite with TFLite_Detection_PostProcess, such as SSD.",
         panel=DETECTOR,
     )
     max_iou: float = option(MAX_IOU, "Overlap (IoU) above which the worse of two boxes is removed.", panel=DETECTOR)
