@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -146,21 +147,12 @@ def non_maximum_suppression(boxes: Array, threshold: float, limit: int) -> NDArr
     Returns:
         Indices of the selected boxes, best first.
     """
-    left, top, right, bottom = np.ascontiguousarray(boxes.T)
-    areas = (right - left) * (bottom - top)
-    selected: list[int] = []
-    candidate = np.ones(len(boxes), bool)
-    for index in range(len(boxes)):
-        if len(selected) == limit:
-            break
-        if candidate[index]:
-            selected.append(index)
-            worse = slice(index + 1, None)
-            widths = np.minimum(right[index], right[worse]) - np.maximum(left[index], left[worse])
-            heights = np.minimum(bottom[index], bottom[worse]) - np.maximum(top[index], top[worse])
-            common = np.maximum(widths, 0) * np.maximum(heights, 0)
-            candidate[worse] &= common / np.maximum(areas[worse] + areas[index] - common, MIN_AREA) <= threshold
-    return np.array(selected, np.intp)
+    if not len(boxes):
+        return np.zeros(0, np.intp)
+    rectangles = np.asarray(boxes, np.float64)
+    rectangles = np.concatenate([rectangles[:, :2], rectangles[:, 2:] - rectangles[:, :2]], axis=1)
+    order = list(range(len(boxes), 0, -1))  # in place of scores: OpenCV sorts by them
+    return np.asarray(cv2.dnn.NMSBoxes(rectangles.tolist(), order, 0.0, threshold), np.intp).ravel()[:limit]
 
 
 def box_ious(box: Array, boxes: Array) -> Array:
