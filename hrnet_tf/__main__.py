@@ -22,6 +22,7 @@ import mobile_eval.android.cli
 import mobile_eval.cli.app
 import training.cli.app
 import training.cli.data
+from hrnet_tf.workflows.demo import PIPELINE
 from hrnet_tf.workflows.study_options import EngineOptions, StudyOptions
 from mobile_eval.cli.completion import completed
 from mobile_eval.cli.declared import with_options
@@ -68,7 +69,8 @@ def demo(
     task: Annotated[
         str,
         typer.Option(
-            help="Task: pose, landmarks, segmentation, classification or detection.", autocompletion=completed(TRAINING_TASKS)
+            help="Task: pose, landmarks, segmentation, classification or detection; or pipeline, a detector and a pose network.",
+            autocompletion=completed([*TRAINING_TASKS, PIPELINE]),
         ),
     ] = "pose",
 ) -> None:
@@ -80,10 +82,15 @@ def demo(
     """
     from hrnet_tf.backend.choice import check_tf_keras
     from hrnet_tf.workflows.demo import run_demo
+    from hrnet_tf.workflows.pipeline_demo import run_pipeline_demo
 
     check_tf_keras("hrnet demo")
     command = typer.main.get_command(app)
-    report = run_demo(output, lambda arguments: command.main(arguments, standalone_mode=False), task)
+
+    def run_command(arguments: list[str]) -> None:
+        command.main(arguments, standalone_mode=False)
+
+    report = run_pipeline_demo(output, run_command) if task == PIPELINE else run_demo(output, run_command, task)
     typer.echo(f"\nreport: {report}")
 
 

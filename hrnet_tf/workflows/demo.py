@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hrnet_tf.workflows.steps import Part, Step, run_steps, step
 from mobile_eval.errors import HRNetError
 
+PIPELINE = "pipeline"  # in place of a task: `hrnet_tf.workflows.pipeline_demo`
 MODELS = ("full-float32", "pruned-float32", "full-int8", "pruned-int8")
 
 
@@ -98,39 +99,57 @@ def demo_steps(output: Path, task: str, demo: Demo) -> list[Step]:
         task: The task.
         demo: Size of the demo.
     """
-    people, report = output / "people", output / "report"
+    people = output / "people"
     data = demo_data(task, people)
+    drawn = (f"data synthetic --train-images {demo.images[0]} --val-images {demo.images[1]} --output", people)
+    steps, files = network_steps(output, demo, data, MODELS)
+    return [
+        step(*drawn, "" if task == "pose" else f"--task {task}"),
+        *steps,
+        step("compare", *files, *data.evaluate, "--output", output / "report"),
+    ]
+
+
+def network_steps(output: Path, demo: Demo, data: DemoData, models: Sequence[str]) -> tuple[list[Step], list[Path]]:
+    """The commands from a data set to the files of a full and a pruned network.
+
+    Args:
+        output: Folder for the results.
+        demo: Size of the demo.
+        data: The data set.
+        models: Names of the files, of MODELS.
+
+    Returns:
+        The commands, and the files.
+    """
     train = (*data.train, "--resume")
     units = "--blocks" if demo.include_blocks else ""
     runs = {name: output / name for name in ("full", "pruned", "full-qat", "pruned-qat")}
-    files = {name: output / f"{name}.tflite" for name in MODELS}
+    files = {name: output / f"{name}.tflite" for name in models}
 
     def training(epochs: int, run: str) -> tuple[Part, ...]:
         return f"--epochs {epochs} --output", runs[run]
 
-    def convert(run: str, name: str) -> Step:
-        return step("convert", runs[run], f"--format {name.split('-')[1]} --output", files[name], result=files[name])
+    def convert(name: str) -> Step:
+        network, precision = name.split("-")
+        run = runs[network if precision == "float32" else f"{network}-qat"]
+        return step("convert", run, f"--format {precision} --output", files[name], result=files[name])
 
-    drawn = (f"data synthetic --train-images {demo.images[0]} --val-images {demo.images[1]} --output", people)
-    return [
-        step(*drawn, "" if task == "pose" else f"--task {task}"),
+    steps = [
         step(f"train {demo.network}", *train, demo.recipe, *training(demo.epochs, "full")),
         step("rank", runs["full"], *data.rank, units, f"--limit {demo.ranking_items}", result=runs["full"] / "ranking.json"),
         step("prune", runs["full"], units, demo.pruning, *train, *training(demo.pruned_epochs, "pruned")),
         step("quantize", runs["full"], *train, *training(demo.quantized_epochs, "full-qat")),
         step("quantize", runs["pruned"], *train, *training(demo.quantized_epochs, "pruned-qat")),
-        convert("full", "full-float32"),
-        convert("pruned", "pruned-float32"),
-        convert("full-qat", "full-int8"),
-        convert("pruned-qat", "pruned-int8"),
-        step("compare", *files.values(), *data.evaluate, "--output", report),
+        *map(convert, models),
     ]
+    return steps, list(files.values())
 
 
 def demo_named(task: str) -> Demo:
     """Return the demo of a task. Raises HRNetError if there is none."""
     if task not in DEMOS:
-        raise HRNetError(f"`task` must be one of {', '.join(DEMOS)}, got {task!r}")
+        raise HRNetError(f"`task` must be one of {', '.join(DEMOS)} or {PIPELINE}, got {task!r}")
     return DEMOS[task]
 
 

@@ -12,6 +12,7 @@ import pytest
 from hrnet_tf.spec.presets import PRESETS as NETWORKS
 from hrnet_tf.workflows.demo import DEMOS, demo_steps
 from hrnet_tf.workflows.jobs import job_list
+from hrnet_tf.workflows.pipeline_demo import SIZE, pipeline_steps
 from hrnet_tf.workflows.run_study import collect_study, started_study
 from hrnet_tf.workflows.steps import run_steps
 from hrnet_tf.workflows.study import Study, arms
@@ -219,8 +220,9 @@ def test_paths_are_single_arguments(folder: str, capsys: pytest.CaptureFixture[s
     root = Path(folder)
     options = StudyOptions("lspet", root / "train.json", root / "val.json", root / "images")
     study = [step for job in Study.of(options, root).jobs() for step in job.steps]
-    for task in DEMOS:
-        for command in demo_steps(root, task, DEMOS[task]) + study:
+    demos = [*(demo_steps(root, task, demo) for task, demo in DEMOS.items()), pipeline_steps(root, SIZE)]
+    for commands in demos:
+        for command in commands + study:
             paths = [word for word in command.arguments if word.startswith(f"{folder}/")]
             rest = " ".join(word for word in command.arguments if word not in paths)
             assert folder not in rest
