@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mobile_eval.benchmark.chain_timing import time_chains
@@ -11,6 +11,7 @@ from mobile_eval.benchmark.latency import ROUNDS
 from mobile_eval.messages import number_of
 from mobile_eval.metrics.metric import format_score
 from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tables import text_table
 from mobile_eval.tasks.base import TaskResult
 from mobile_eval.tasks.pose.chain import ChainResult, chain_of, timed_items
 
@@ -42,8 +43,59 @@ def with_chain_times(
     return [replace(result, times=entry) for result, entry in zip(chains, times, strict=True)]
 
 
-def chains_table(labels: Sequence[str], results: Sequence[TaskResult], references: Sequence[int]) -> str:
-    """A table of pipelines: AP of the chain and in true boxes, and the median time for each number of people.
+@dataclass(frozen=True)
+class ChainCell:
+    """Median time of a pipeline for a number of people, and its ratio to that of the reference."""
+
+    p50_ms: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class ChainRow:
+    """A pipeline: AP of the chain and in true boxes, and the time for each number of people."""
+
+    label: str
+    ap: float | None
+    true_ap: float | None
+    recall: float
+    times: tuple[ChainCell, ...]
+
+
+@dataclass(frozen=True)
+class ChainsTable:
+    """Pipelines side by side; `str` gives them for people.
+
+    Attributes:
+        detector: File name of the detector.
+        people: Numbers of people.
+        rows: The pipelines.
+    """
+
+    detector: str
+    people: tuple[int, ...]
+    rows: tuple[ChainRow, ...]
+
+    @property
+    def headings(self) -> list[str]:
+        """A heading for the time of each number of people."""
+        return [f"{number_of(count, 'people')}, ms" for count in self.people]
+
+    def __str__(self) -> str:
+        header = ("pipeline", "chain AP", "true-box AP", "recall", *self.headings)
+        cells = [
+            (
+                row.label,
+                *(format_score(value) for value in (row.ap, row.true_ap, row.recall)),
+                *(f"{cell.p50_ms:.2f} (ratio {cell.ratio:.2f})" for cell in row.times),
+            )
+            for row in self.rows
+        ]
+        return f"with {self.detector}:\n{text_table(header, cells)}"
+
+
+def chains_table(labels: Sequence[str], results: Sequence[TaskResult], references: Sequence[int]) -> ChainsTable | None:
+    """Lay pipelines side by side.
 
     Args:
         labels: Names of the models.
@@ -51,23 +103,15 @@ def chains_table(labels: Sequence[str], results: Sequence[TaskResult], reference
         references: For each the index of the model that its times are compared with.
 
     Returns:
-        The table as text; "" for results of models without a detector.
+        The table; None for results of models without a detector.
     """
     chains = [result for result in results if isinstance(result, ChainResult)]
     if len(chains) < len(labels):
-        return ""
-    width = max(map(len, (*labels, "pipeline")))
-    people = [entry.people for entry in chains[0].times]
-    headings = [f"{number_of(count, 'people')}, ms" for count in people]
-    heading = "  ".join(f"{text:>21}" for text in headings)
-    lines = [f"{'pipeline':<{width}}  chain AP  true-box AP  recall  {heading}"]
+        return None
+    rows = []
     for label, chain, reference in zip(labels, chains, references, strict=True):
-        base = chains[reference].times
-        times = "  ".join(
-            f"{entry.total.p50_ms:>8.2f} (ratio {entry.total.p50_ms / other.total.p50_ms:.2f})"
-            for entry, other in zip(chain.times, base, strict=True)
-        )
+        pairs = zip(chain.times, chains[reference].times, strict=True)
+        times = tuple(ChainCell(entry.total.p50_ms, entry.total.p50_ms / other.total.p50_ms) for entry, other in pairs)
         true_ap = chain.true_boxes.oks.ap if chain.true_boxes.oks else None
-        scores = f"{format_score(chain.oks.ap):>8}  {format_score(true_ap):>11}  {format_score(chain.recall):>6}"
-        lines.append(f"{label:<{width}}  {scores}  {times}")
-    return "\n".join(lines)
+        rows.append(ChainRow(label, chain.oks.ap, true_ap, chain.recall, times))
+    return ChainsTable(chains[0].detector, tuple(entry.people for entry in chains[0].times), tuple(rows))

@@ -13,7 +13,7 @@ from mobile_eval.benchmark.latency import LatencyResult
 from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.metrics.metric import format_score, none_if_nan
 from mobile_eval.model.description import ModelDescription
-from mobile_eval.report.chains import chains_table
+from mobile_eval.report.chains import ChainsTable, chains_table
 from mobile_eval.tables import DataFrame, data_frame
 from mobile_eval.tasks.base import AnyTask, TaskResult
 from mobile_eval.tasks.report import ModelMeasurement
@@ -145,8 +145,8 @@ class ComparisonResult:
         return "\n".join(lines) + (f"\n\n{chains}" if chains else "")
 
     @property
-    def chains(self) -> str:
-        """A table of the pipelines of a detector with each model; "" without a detector."""
+    def chains(self) -> ChainsTable | None:
+        """The pipelines of a detector with each model; None without a detector."""
         models = self.models
         return chains_table(
             [model.label for model in models], [model.result for model in models], [model.reference for model in models]

@@ -122,7 +122,9 @@ def test_commands(annotations: Path, detector: Path, model_path: Callable[..., P
     assert table[1].startswith("float32 ")
     assert "(ratio 1.00)" in table[1]
     assert table[2].startswith("second ")
-    assert "<h2>With a detector</h2>" in (tmp_path / "report" / "index.html").read_text()
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "<caption>Pipelines of ssd.tflite and each model</caption>" in page
+    assert page.count('data-label="5 people, ms"') == 2
     results = json.loads((tmp_path / "report" / "results.json").read_text())
     assert [entry["evaluation"]["chain"]["times"][2]["people"] for entry in results["models"]] == [5, 5]
     code, printed, error = invoke(
