@@ -25,8 +25,8 @@ FETCH_SECONDS = 300
 CACHE_VARIABLE = "XDG_CACHE_HOME"
 IMPORT, LOCAL_IMPORT = b'from "@litertjs/wasm-utils"', b'from "./wasm-utils.js"'
 NOTICE = b"// Modified by hrnet_tf: the package @litertjs/wasm-utils is imported from the file beside this one.\n"
-# Without and with relaxed SIMD; the builds with threads and for WebGPU need more of the server or the browser.
-BUILDS = ("litert_wasm_internal", "litert_wasm_compat_internal")
+# With and without relaxed SIMD, and for WebGPU; the build with threads needs more of the server.
+BUILDS = ("litert_wasm_internal", "litert_wasm_compat_internal", "litert_wasm_jspi_internal")
 
 
 @dataclass(frozen=True)

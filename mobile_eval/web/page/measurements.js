@@ -11,8 +11,8 @@ import {readPicture} from './viewer.js';
 const BUTTONS = ['benchmark', 'evaluate', 'save'];
 
 export class Measurements {
-  constructor(site, models, viewer) {
-    Object.assign(this, {site, models, viewer});
+  constructor(site, models, viewer, accelerator) {
+    Object.assign(this, {site, models, viewer, accelerator});
     byId('benchmark').addEventListener('click', () => this.alone('benchmark', () => this.measureLatency()));
     byId('evaluate').addEventListener('click', () => this.alone('evaluate', () => this.measureAccuracy()));
     byId('save').addEventListener('click', () => this.save());
@@ -91,7 +91,7 @@ export class Measurements {
 
   async save() {
     const machine = await environment(byId('device').value.trim());
-    const content = results(this.site, this.timings, this.sums ?? null, machine);
+    const content = results(this.site, this.timings, this.sums ?? null, machine, this.accelerator);
     const url = URL.createObjectURL(new Blob([JSON.stringify(content, null, 1)], {type: 'application/json'}));
     const link = Object.assign(document.createElement('a'), {href: url, download: 'results.json'});
     link.click();

@@ -33,9 +33,11 @@ export async function environment(device) {
  * @param timings What `benchmark` returned, for each model.
  * @param sums For each model the sums of each validation image; null if the accuracy was not measured.
  * @param machine What `environment` returned.
+ * @param accelerator "wasm" or "webgpu".
  */
-export function results(site, timings, sums, machine) {
-  const runtime = `${site.runtime.name} ${site.runtime.version} (WebAssembly)`;
+export function results(site, timings, sums, machine, accelerator = 'wasm') {
+  const delegate = accelerator === 'wasm' ? 'WebAssembly' : 'WebGPU';
+  const runtime = `${site.runtime.name} ${site.runtime.version} (${delegate})`;
   return {
     format_version: 1,
     command: `web page of ${site.models.map(({model}) => model).join(', ')}`,
@@ -46,12 +48,12 @@ export function results(site, timings, sums, machine) {
     runtime,
     threads: 1,
     environment: machine,
-    models: site.models.map((entry, index) => model(site, entry, timings, sums, index, runtime, machine)),
+    models: site.models.map((entry, index) => model(site, entry, timings, sums, index, runtime, delegate, machine)),
     arms: [],
   };
 }
 
-function model(site, entry, timings, sums, index, runtime, machine) {
+function model(site, entry, timings, sums, index, runtime, delegate, machine) {
   const reference = entry.reference, isReference = reference === index;
   const samples = timings[index].samples_ms, base = timings[reference].samples_ms;
   const scores = sums?.map((rows) => scoreOf(site.metric, rows));
@@ -71,7 +73,7 @@ function model(site, entry, timings, sums, index, runtime, machine) {
       model: entry.model,
       runtime,
       threads: 1,
-      placement: {delegate: 'WebAssembly', operators: null, delegated: null, partitions: null, remaining: {}},
+      placement: {delegate, operators: null, delegated: null, partitions: null, remaining: {}},
       mode: 'interleaved',
       size_bytes: entry.size_bytes,
       sha256: entry.sha256,

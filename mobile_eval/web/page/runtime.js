@@ -1,4 +1,4 @@
-// Models in the browser: LiteRT.js, on the processor (WebAssembly) in one thread.
+// Models in the browser: LiteRT.js, on the processor (WebAssembly) in one thread, or on the GPU (WebGPU).
 
 import {Tensor, loadAndCompile, loadLiteRt} from './litert-js/index.js';
 import {inputLength} from './predict.js';
@@ -6,12 +6,17 @@ import {inputLength} from './predict.js';
 const SIMD = new Uint8Array( // the smallest module with an instruction of WebAssembly SIMD
   [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]);
 
-/** Load LiteRT.js from the folder of the page. */
-export async function openRuntime() {
+export const PROCESSOR = 'wasm', GPU = 'webgpu';
+
+/** Load LiteRT.js from the folder of the page, for PROCESSOR or GPU. */
+export async function openRuntime(accelerator) {
   if (typeof WebAssembly !== 'object' || !WebAssembly.validate(SIMD)) {
     throw new Error('This browser has no WebAssembly SIMD, which LiteRT.js needs. Chrome 91, Firefox 89, Safari 16.4 and later have it.');
   }
-  await loadLiteRt('./litert-js/wasm/');
+  if (accelerator === GPU && !(navigator.gpu && WebAssembly.Suspending && await navigator.gpu.requestAdapter())) {
+    throw new Error('This browser has no GPU for pages: it needs WebGPU and WebAssembly JSPI, as Chrome 137 and later on https or localhost.');
+  }
+  await loadLiteRt('./litert-js/wasm/', {jspi: accelerator === GPU});
 }
 
 /** A model that is ready to run. `entry` is its entry in site.json. */
@@ -22,12 +27,16 @@ export class Model {
     this.loadMs = loadMs;
   }
 
-  static async load(entry) {
+  /** Load a model; the GPU takes all of its operators, or there is an error. */
+  static async load(entry, accelerator) {
     const response = await fetch(entry.file);
     if (!response.ok) throw new Error(`${entry.model} cannot be loaded: ${response.status} ${response.statusText}`);
     const bytes = new Uint8Array(await response.arrayBuffer());
     const begun = performance.now();
-    const compiled = await loadAndCompile(bytes, {accelerator: 'wasm'});
+    const compiled = await loadAndCompile(bytes, {accelerator});
+    if (accelerator === GPU && !compiled.isFullyAccelerated) {
+      throw new Error(`The GPU does not take every operator of ${entry.model}: hrnet convert --for gpu makes files that it takes.`);
+    }
     return new Model(entry, compiled, performance.now() - begun);
   }
 
@@ -36,9 +45,11 @@ export class Model {
     return new Tensor(stored, [1, ...this.contract.input.size, 3]);
   }
 
-  /** Run a tensor and drop the outputs: what the benchmark times. */
+  /** Run a tensor and drop the outputs, when they are there: what the benchmark times. */
   async invoke(tensor) {
-    for (const output of await this.compiled.run([tensor])) output.delete();
+    const outputs = await this.compiled.run([tensor]);
+    if (this.compiled.options.accelerator === GPU) await Promise.all(outputs.map((output) => output.data()));
+    outputs.forEach((output) => output.delete());
   }
 
   /** Run an input as it is stored, and return the outputs in the contract's order. */

@@ -50,8 +50,10 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
         pytest.skip("npm, which fetches LiteRT.js, is not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
+    software_gpu = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
     fake_camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=390,844", *fake_camera):
+    window = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=390,844")
+    for argument in (*window, *fake_camera, *software_gpu):
         options.add_argument(argument)
     downloads = tmp_path_factory.mktemp("downloads")
     options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
@@ -163,6 +165,36 @@ def test_everyone_is_found(
     wait_for(driver, "return document.querySelectorAll('figcaption span')[1].textContent.includes('frames per second')")
     assert driver.execute_script("return document.querySelectorAll('figcaption span')[1].textContent").startswith("detector ")
     click(driver, "camera")
+
+
+def test_gpu(driver: Driver, open_page: Callable[..., dict[str, Any]], lspet: Path) -> None:
+    """WebGPU, here in software: the keypoints of the evaluator, or an error where it does not take every operator."""
+    dataset = load_keypoint_dataset(lspet / "person_keypoints_val.json", lspet / "images").head(2)
+    open_page([FILES / "links-float32.tflite"], dataset)
+    driver.get(driver.find_element("id", "other").get_property("href"))
+    wait_for(driver, "return !document.getElementById('content').hidden")
+    assert "on the GPU of this device" in driver.find_element("id", "status").text
+    assert driver.find_element("id", "other").text == "Run on the processor"
+    click(driver, "evaluate")
+    [row] = table(driver, "accuracy")
+    assert float(row[3].split("\n")[0]) <= 0.5
+    driver.execute_script("document.getElementById('rounds').value = 2")
+    click(driver, "benchmark")
+    [row] = table(driver, "latency")
+    assert float(row[1]) > 0
+
+
+def test_browser_without_a_gpu(driver: Driver, open_page: Callable[..., dict[str, Any]], model_path: Callable[..., Path]) -> None:
+    open_page([model_path()])
+    script = {"source": "Object.defineProperty(navigator, 'gpu', {value: undefined})"}
+    identifier = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", script)
+    try:
+        driver.get(driver.find_element("id", "other").get_property("href"))
+        error = wait_for(driver, "return document.querySelector('#status.error')?.textContent")
+    finally:
+        driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", identifier)
+    assert "no GPU for pages" in error
+    assert driver.find_element("id", "other").text == "Run on the processor"
 
 
 def test_names_are_text(driver: Driver, open_page: Callable[..., dict[str, Any]], model_path: Callable[..., Path]) -> None:
