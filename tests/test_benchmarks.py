@@ -31,6 +31,7 @@ SHELL_SCRIPTS = [
     ("lspet.sh", ["data", "output"]),
     ("lspet_small_v2.sh", ["data", "output"]),
     ("lspet_study.sh", ["data", "output"]),
+    ("pipeline.sh", ["output"]),
     *(("systems_trained.sh", [task, "data", "output"]) for task in ("classification", "pose", "segmentation")),
     *(("tasks.sh", [task, "data", "output"]) for task in ("segmentation", "landmarks", "classification", "detection")),
 ]
