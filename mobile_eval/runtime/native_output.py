@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 import tempfile
@@ -20,6 +21,7 @@ def captured_lines(descriptors: Sequence[int] = (STDERR,)) -> Iterator[list[byte
         descriptors: The file descriptors to capture.
     """
     lines: list[bytes] = []
+    _flush_native_output()
     with tempfile.TemporaryFile() as captured, contextlib.ExitStack() as restoring:
         for descriptor in descriptors:
             try:
@@ -32,9 +34,16 @@ def captured_lines(descriptors: Sequence[int] = (STDERR,)) -> Iterator[list[byte
         try:
             yield lines
         finally:
+            _flush_native_output()
             restoring.close()
             captured.seek(0)
             lines += captured
+
+
+def _flush_native_output() -> None:
+    """Let C write what it holds back for files and pipes."""
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # where the C library is not in the process
+        ctypes.CDLL(None).fflush(None)
 
 
 def _restore(descriptor: int, screen: int) -> None:

@@ -110,3 +110,22 @@ def test_native_lines_are_captured() -> None:
         os.write(2, b"one\n")
         os.write(1, b"two\n")
     assert lines == [b"one\n", b"two\n"]
+
+
+PRINTING = """
+import ctypes
+from mobile_eval.runtime.native_output import captured_lines
+library = ctypes.CDLL(None)
+library.puts(b"before")
+with captured_lines((1,)) as lines:
+    library.puts(b"inside")
+library.puts(b"after")
+library.fflush(None)
+print(lines)
+"""
+
+
+def test_buffered_lines_of_native_code_are_captured() -> None:
+    """C holds back what it prints into a pipe."""
+    ended = subprocess.run([sys.executable, "-c", PRINTING], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == ["before", "after", "[b'inside\\n']"]

@@ -13,6 +13,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from mobile_eval.errors import HRNetError
+from mobile_eval.runtime.native_output import STDOUT, captured_lines
 
 logger = logging.getLogger(__name__)
 
@@ -96,13 +97,14 @@ class LinearProgram:
         matrix = coo_array((coefficients, (rows, variables)), shape=(len(self._low), count)).tocsr()
         low = np.zeros(count)
         low[ONE] = 1.0
-        result = milp(
-            np.asarray(self._objective),
-            integrality=np.asarray(self._integer, np.int64),
-            bounds=Bounds(low, np.ones(count)),
-            constraints=LinearConstraint(matrix, np.asarray(self._low), np.asarray(self._high)),
-            options={"time_limit": time_limit, "mip_rel_gap": gap},
-        )
+        with captured_lines((STDOUT,)):  # HiGHS prints the names of its functions
+            result = milp(
+                np.asarray(self._objective),
+                integrality=np.asarray(self._integer, np.int64),
+                bounds=Bounds(low, np.ones(count)),
+                constraints=LinearConstraint(matrix, np.asarray(self._low), np.asarray(self._high)),
+                options={"time_limit": time_limit, "mip_rel_gap": gap},
+            )
         if result.status == INFEASIBLE:
             raise InfeasibleError("no solution is within the constraints")
         if result.x is None:
