@@ -12,13 +12,15 @@ in 16 bit, and are 32 bit again in the study.
 from __future__ import annotations
 
 import argparse
-import shutil
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from hrnet_tf.runs.weights import load_weights, save_weights
+from mobile_eval.model.archive import read_description, save_model_file
+from mobile_eval.model.description import ModelDescription
 
 TEXTS = (".json", ".csv", ".svg")
 WEIGHTS = "weights.safetensors"
@@ -37,15 +39,28 @@ def copy(study: Path, target: Path, with_weights: Sequence[str], replacements: M
     for file in kept(study, with_weights):
         (target / file).parent.mkdir(parents=True, exist_ok=True)
         if file.suffix in TEXTS:
-            text = (study / file).read_text()
-            for old, new in replacements.items():
-                text = text.replace(old, new)
-            (target / file).write_text(text)
+            (target / file).write_text(_replaced((study / file).read_text(), replacements))
         elif file.name == WEIGHTS:
             save_weights(target / file, {name: array.astype(dtype) for name, array in load_weights(study / file).items()})
         else:
-            shutil.copyfile(study / file, target / file)
+            _copy_model(study / file, target / file, replacements)
     return sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+
+
+def _copy_model(source: Path, target: Path, replacements: Mapping[str, str]) -> None:
+    """Copy a model with words replaced in its description."""
+    description = read_description(source)
+    if description.flatbuffer is None:
+        raise SystemExit(f"{source} was not written by hrnet convert")
+    text = _replaced(json.dumps(description.to_json()), replacements)
+    flatbuffer = source.read_bytes()[: description.flatbuffer.size_bytes]
+    save_model_file(target, flatbuffer, ModelDescription.from_json(json.loads(text)))
+
+
+def _replaced(text: str, replacements: Mapping[str, str]) -> str:
+    for old, new in replacements.items():
+        text = text.replace(old, new)
+    return text
 
 
 def main() -> None:

@@ -111,7 +111,7 @@ def test_structure_of_pages(pages: dict[str, str]) -> None:
 
 def test_titles_contain_the_ratio(pages: dict[str, str]) -> None:
     titles = {name: Page(text).title for name, text in pages.items()}
-    compared = r"pruned against full: \d\.\d\d of the latency, PCK@0\.1 [+−]\d+\.\d+ points"
+    compared = r"pruned against full: \d+\.\d\d of the latency, PCK@0\.1 [+−]\d+\.\d+ points"
     for name in ("report", "study", "sizes"):
         assert re.fullmatch(compared, titles[name]), titles[name]
         ratio = titles[name].split(": ")[1].split()[0]
