@@ -29,12 +29,12 @@ class PipelineDemo:
     model: Demo
     finder: str = "find-small --input-size 192x256 --stem-width 32 --stage1-width 16 --blocks 1 --modules 1,1,1"
     scenes: str = "--image-size 192x256 --people 5"
-    images: tuple[int, int] = (600, 60)
-    epochs: int = 12
+    images: tuple[int, int] = (450, 60)
+    epochs: int = 9
     clip_frames: int = 50
 
 
-SIZE = PipelineDemo(dataclasses.replace(DEMOS["pose"], images=(900, 100), epochs=10, pruned_epochs=4, quantized_epochs=1))
+SIZE = PipelineDemo(dataclasses.replace(DEMOS["pose"], images=(600, 80), epochs=8, pruned_epochs=3, quantized_epochs=1))
 
 
 def pipeline_steps(output: Path, demo: PipelineDemo) -> list[Step]:
