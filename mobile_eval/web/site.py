@@ -71,7 +71,7 @@ def write_site(
     output = Path(output)
     _check_models(models)
     contracts = [page_contract(model) for model in models]
-    detecting = _check_detector(detector, models[0], selection or BoxSelection()) if detector else None
+    detector_rules = _check_detector(detector, models[0], selection or BoxSelection()) if detector else None
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise HRNetError(f"{output} exists already and is not empty: give another `output`")
     task = task_of(models[0])
@@ -91,7 +91,7 @@ def write_site(
             "data": _data_names(source),
             "labels": _labels(models[0].description),
             "models": _write_models(models, contracts, scores, folder),
-            "detector": {**_write_model(detector.path, "detector", folder), "contract": detecting} if detector else None,
+            "detector": {**_write_model(detector.path, "detector", folder), "contract": detector_rules} if detector else None,
             "items": write_items(models, dataset, results, folder) if dataset else [],
         }
         write_json(folder / SITE_FILE, site)
