@@ -137,7 +137,7 @@ def best_objects(boxes: Array, scores: NDArray[Any], labels: NDArray[np.intp], i
 
 
 def non_maximum_suppression(boxes: Array, threshold: float, limit: int) -> NDArray[np.intp]:
-    """Select boxes that no better selected box overlaps.
+    """Select boxes that no better selected box overlaps. An empty box overlaps none, as in TensorFlow.
 
     Args:
         boxes: Boxes (N, 4), best first.
@@ -147,12 +147,14 @@ def non_maximum_suppression(boxes: Array, threshold: float, limit: int) -> NDArr
     Returns:
         Indices of the selected boxes, best first.
     """
-    if not len(boxes):
-        return np.zeros(0, np.intp)
-    rectangles = np.asarray(boxes, np.float64)
+    rectangles = np.asarray(boxes, np.float64).reshape(-1, 4)
     rectangles = np.concatenate([rectangles[:, :2], rectangles[:, 2:] - rectangles[:, :2]], axis=1)
-    order = list(range(len(boxes), 0, -1))  # in place of scores: OpenCV sorts by them
-    return np.asarray(cv2.dnn.NMSBoxes(rectangles.tolist(), order, 0.0, threshold), np.intp).ravel()[:limit]
+    is_empty = (rectangles[:, 2:] <= 0).any(axis=1)
+    indices = np.flatnonzero(~is_empty)  # OpenCV takes two empty boxes for the same box
+    if len(indices):
+        order = list(range(len(indices), 0, -1))  # in place of scores: OpenCV sorts by them
+        indices = indices[np.asarray(cv2.dnn.NMSBoxes(rectangles[indices].tolist(), order, 0.0, threshold), np.intp).ravel()]
+    return np.sort(np.concatenate([indices, np.flatnonzero(is_empty)]))[:limit]
 
 
 def box_ious(box: Array, boxes: Array) -> Array:

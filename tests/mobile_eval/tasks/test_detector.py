@@ -42,9 +42,11 @@ def test_decode_deltas(rpn: tuple[Array, Array]) -> None:
 
 
 def test_suppression_by_hand() -> None:
-    rows = np.array([[0, 0, 10, 10], [0, 0, 10, 7], [0, 0, 10, 4.9], [20, 0, 30, 10], [0, 0, 0, 0]], np.float32)
-    assert box_ious(rows[0], rows).tolist() == pytest.approx([1, 0.7, 0.49, 0, 0])
-    assert non_maximum_suppression(rows, 0.5, 10).tolist() == [0, 2, 3, 4]
+    empty = [[0, 0, 0, 0], [0, 2, 0, 9], [0, 2, 0, 8]]
+    rows = np.array([[0, 0, 10, 10], [0, 0, 10, 7], [0, 0, 10, 4.9], [20, 0, 30, 10], *empty], np.float32)
+    assert box_ious(rows[0], rows).tolist() == pytest.approx([1, 0.7, 0.49, 0, 0, 0, 0])
+    assert non_maximum_suppression(rows, 0.5, 10).tolist() == [0, 2, 3, 4, 5, 6]
+    assert non_maximum_suppression(rows[4:], 0.5, 10).tolist() == [0, 1, 2]
     assert non_maximum_suppression(rows, 0.5, 2).tolist() == [0, 2]
     assert non_maximum_suppression(rows[:0], 0.5, 2).tolist() == []
 
