@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,17 +28,21 @@ SAFETENSORS_DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4",
     "U16": "<u2", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
-SUFFIXES = ".pth, .pt, .pth.tar, .safetensors or .npz"
+INDEX_SUFFIX = ".index"  # of a TensorFlow checkpoint, whose values are in .data-00000-of-00001 beside it
+TRAINING_STATE = re.compile(r"(.*/)?(global_step|Momentum|Adam(_1)?|RMSProp(_1)?|ExponentialMovingAverage)")  # no weights
+SUFFIXES = ".pth, .pt, .pth.tar, .safetensors, .npz or .index"
 
 
 def read_checkpoint(path: Path | str) -> Arrays:
     """Read all arrays of a checkpoint.
 
     Args:
-        path: A .pth, .pt, .pth.tar, .safetensors or .npz file. Containers such as "state_dict" are opened.
+        path: A .pth, .pt, .pth.tar, .safetensors or .npz file, or the .index of a TensorFlow checkpoint. Containers such as
+            "state_dict" are opened.
 
     Returns:
-        The arrays by their names in the file; floating-point tensors of PyTorch files become float32.
+        The arrays by their names in the file; floating-point tensors of PyTorch files become float32, arrays of TensorFlow
+        checkpoints have PyTorch's order of axes.
 
     Raises:
         HRNetError: If the file is missing, damaged, of another format, or needs unpickling that could run code.
@@ -49,6 +54,8 @@ def read_checkpoint(path: Path | str) -> Arrays:
         return _read_safetensors(path)
     if path.suffix == ".npz":
         return _read_npz(path)
+    if path.suffix == INDEX_SUFFIX:
+        return _read_tensorflow(path)
     if path.suffix in TORCH_SUFFIXES:
         return _read_torch(path)
     raise HRNetError(f"{path} is not a checkpoint: its name must end in {SUFFIXES}")
@@ -89,6 +96,25 @@ def _read_npz(path: Path) -> Arrays:
     if invalid is not None:
         raise HRNetError(f"{path} contains {invalid!r}, which is not an array")
     return arrays
+
+
+def _read_tensorflow(path: Path) -> Arrays:
+    """The variables of a TensorFlow checkpoint, those of optimizers aside, with PyTorch's order of axes."""
+    from hrnet_tf.backend.keras_module import tf
+
+    try:
+        reader = tf.train.load_checkpoint(str(path.with_suffix("")))
+        names = [name for name in reader.get_variable_to_shape_map() if not TRAINING_STATE.fullmatch(name)]
+        arrays = {name: np.asarray(reader.get_tensor(name)) for name in names}
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        raise HRNetError(f"{path} is damaged, its data file is missing, or it is not a TensorFlow checkpoint") from error
+    return {name: _channels_first(name, array) for name, array in arrays.items()}
+
+
+def _channels_first(name: str, array: AnyArray) -> AnyArray:
+    if array.ndim == 4:
+        return array.transpose((2, 3, 0, 1) if name.endswith("depthwise_weights") else (3, 2, 0, 1))
+    return array.T
 
 
 def _read_torch(path: Path) -> Arrays:

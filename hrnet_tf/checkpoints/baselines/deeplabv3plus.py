@@ -1,10 +1,12 @@
 """The names of DeepLabv3+ with Xception-71 in segmentation-models-pytorch, and of the trunk in timm.
 
-The authors' network is published for TensorFlow only. Here, its entries have smp's names, with `bn` and what smp does not have.
+The authors' network is published for TensorFlow only. Here, its entries have smp's names, with `bn` and what smp does not have;
+the variables of TensorFlow's checkpoints are renamed to them.
 """
 
 from __future__ import annotations
 
+from hrnet_tf.checkpoints.baselines.deeplab_tensorflow import RENAMES
 from hrnet_tf.checkpoints.baselines.layout import Layout, Rule
 from hrnet_tf.checkpoints.shapes import count, rows
 from hrnet_tf.checkpoints.torch_reader import Arrays
@@ -85,6 +87,19 @@ DEEPLABV3PLUS = Layout(
         Rule("decoder_unit1_pointwise_conv1", "decoder.block3.0.1", "decoder.block3.1"),
         Rule("head_logits", "segmentation_head.0"),
     ),
+    renames=RENAMES,
+)
+XCEPTION_TENSORFLOW = Layout(
+    name="tensorflow",
+    kind=DeepLabV3PlusSpec,
+    matches=lambda arrays: "encoder.model.stem_0.conv.weight" in arrays and BRANCHES not in arrays,
+    infer=_no_network,
+    classes="xception_71/logits/weights",
+    rules=_trunk_rules("encoder.model.stem_", "encoder.model.blocks_"),
+    renames=RENAMES,
+    ignored=r"xception_71/logits/(weights|biases)",
+    covers=lambda _: False,
+    initializes=lambda spec: isinstance(spec, DeepLabV3PlusSpec),
 )
 XCEPTION_TIMM = Layout(
     name="timm",

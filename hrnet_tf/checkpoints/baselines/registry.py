@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hrnet_tf.checkpoints.baselines.cpn import CPN
 from hrnet_tf.checkpoints.baselines.deeplabv3 import DEEPLABV3, DEEPLABV3_OPENMMLAB, DEEPLABV3_TORCHVISION
-from hrnet_tf.checkpoints.baselines.deeplabv3plus import DEEPLABV3PLUS, XCEPTION_TIMM
+from hrnet_tf.checkpoints.baselines.deeplabv3plus import DEEPLABV3PLUS, XCEPTION_TENSORFLOW, XCEPTION_TIMM
 from hrnet_tf.checkpoints.baselines.faster_rcnn import FASTER_RCNN_OPENMMLAB, FASTER_RCNN_TORCHVISION
 from hrnet_tf.checkpoints.baselines.hourglass import AUTHORS, BEARPAW
 from hrnet_tf.checkpoints.baselines.layout import Layout
@@ -24,6 +24,7 @@ LAYOUTS: tuple[Layout, ...] = (  # in the order in which they are tried; of each
     PSPNET_OPENMMLAB,
     DEEPLABV3PLUS,
     XCEPTION_TIMM,
+    XCEPTION_TENSORFLOW,
     UNETPLUSPLUS,
     UNETPLUSPLUS_SMP,
     CPN,
