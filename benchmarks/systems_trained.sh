@@ -1,11 +1,12 @@
 #!/bin/bash
-# Train a small HRNet and a system that the papers compare HRNet with for as many epochs from scratch, and compare the files.
+# Train a small HRNet and a system that the papers compare HRNet with from scratch, with the same recipe, for as many epochs, and
+# compare the files.
 #
 #   benchmarks/systems_trained.sh TASK DATA OUTPUT
 #
 # TASK is classification, pose or segmentation. DATA contains the data sets: cells/ (blood cells in a folder for each class), lspet/
 # (people as COCO keypoints) and camvid/ (CamVid as images and masks). After an interruption, the same command continues.
-# Classification takes half an hour on a core, pose and segmentation take hours.
+# Classification takes half an hour on a core, pose and segmentation take an hour and a half each.
 set -euo pipefail
 task=$1
 out=$3
@@ -15,21 +16,21 @@ case $task in
     declare -A networks=([hrnet]="classify-small-v1 --modules 1,2,2 --head-width 8" [system]="resnet-38")
     data_options="--images $data/train --val-images $data/val"
     val_options="--images $data/val"
-    train_options="--input-size 96x96 --epochs 25 --precision bfloat16 --vertical-flip-probability 0.5"
+    train_options="--recipe small --input-size 96x96 --epochs 25 --precision bfloat16 --vertical-flip-probability 0.5"
     ;;
   pose)
     data=$2/lspet
     declare -A networks=([hrnet]="pose-small-v1 --modules 1,2,2" [system]="simple-baseline-r50")
     data_options="--images $data/images --train-annotations $data/person_keypoints_train.json --val-annotations $data/person_keypoints_val.json"
     val_options="--images $data/images --annotations $data/person_keypoints_val.json"
-    train_options="--input-size 128x96 --epochs 16 --batch-size 32 --precision bfloat16 --sigma 2 --rotation 20 --scale 0.2"
+    train_options="--recipe small --input-size 128x96 --epochs 10 --precision bfloat16 --rotation 20 --scale 0.2"
     ;;
   segmentation)
     data=$2/camvid
     declare -A networks=([hrnet]="segment-small-v1 --modules 1,2,2" [system]="deeplabv3-r50")
     data_options="--images $data/train/images --masks $data/train/masks --val-images $data/val/images --val-masks $data/val/masks"
     val_options="--images $data/val/images --masks $data/val/masks"
-    train_options="--input-size 192x256 --epochs 40 --precision bfloat16"
+    train_options="--recipe small --input-size 128x160 --epochs 20 --precision bfloat16"
     ;;
   *)
     echo "unknown task $task; choose classification, pose or segmentation" >&2
