@@ -27,6 +27,7 @@ with open({log!r}, "a") as log:
 """
 SHELL_SCRIPTS = [
     ("find_bccd.sh", ["data", "output"]),
+    ("find_coco.sh", ["data", "output"]),
     ("input_sizes.sh", ["output"]),
     ("lspet.sh", ["data", "output"]),
     ("lspet_small_v2.sh", ["data", "output"]),
