@@ -21,6 +21,7 @@ from mobile_eval.pipeline.postprocess import PostprocessDetector
 from mobile_eval.runtime.backend import CPU, Backend
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.detection.boxes import Objects
+from mobile_eval.tasks.detection.constants import SCORE_THRESHOLD
 from mobile_eval.tasks.detection.detector import CenterDetector, TwoStageDetector
 from mobile_eval.typed import Size
 
@@ -47,8 +48,11 @@ class ObjectDetector(Protocol):
         """Input of the network for an image (H, W, 3), RGB."""
         ...
 
-    def objects(self, network_input: NDArray[Any], image_size: Size) -> Objects:
-        """The objects of an image of that size (height, width), from its `to_input`; boxes are in image pixels."""
+    def objects(self, network_input: NDArray[Any], image_size: Size, *, min_score: float = SCORE_THRESHOLD) -> Objects:
+        """The objects of an image of that size (height, width), from its `to_input`; boxes are in image pixels.
+
+        Those that score less than `min_score` may be left out.
+        """
         ...
 
 

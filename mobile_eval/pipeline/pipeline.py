@@ -22,6 +22,7 @@ from mobile_eval.pipeline.options import MAX_BOXES, MAX_IOU, MIN_BOX_SCORE
 from mobile_eval.pipeline.selection import BoxSelection, class_label
 from mobile_eval.runtime.backend import Backend, parse_delegate
 from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tasks.detection.constants import SCORE_THRESHOLD
 from mobile_eval.tasks.pose.predictions import check_finds_keypoints, instance_score
 from mobile_eval.typed import JsonObject
 from mobile_eval.viz.poses import draw_identity, draw_skeleton
@@ -184,7 +185,8 @@ class Pipeline:
         begun, network_s = time.perf_counter(), self.detector.network_s
         network_input = self.detector.to_input(image)
         prepared = time.perf_counter()
-        objects = self.detector.objects(network_input, (height, width))
+        min_score = max(self.selection.min_score, SCORE_THRESHOLD)  # others are not decoded
+        objects = self.detector.objects(network_input, (height, width), min_score=min_score)
         selected = self.selection.select(objects, self.label, (height, width))
         ended, network_s = time.perf_counter(), self.detector.network_s - network_s
         times = StepTimes(1000 * (prepared - begun), 1000 * network_s, 1000 * (ended - prepared - network_s))

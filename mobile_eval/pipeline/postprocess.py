@@ -23,6 +23,7 @@ from mobile_eval.pipeline.metadata import read_labels, read_normalization
 from mobile_eval.runtime.backend import CPU, Backend
 from mobile_eval.runtime.interpreter import TensorDetails, invoke, make_interpreter, real_values
 from mobile_eval.tasks.detection.boxes import Objects
+from mobile_eval.tasks.detection.constants import SCORE_THRESHOLD
 from mobile_eval.typed import Size
 
 OPERATOR = "TFLite_Detection_PostProcess"
@@ -77,8 +78,8 @@ class PostprocessDetector:
         limits = np.iinfo(np.int8)
         return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(np.int8)
 
-    def objects(self, network_input: NDArray[Any], image_size: Size) -> Objects:
-        """The objects of an image of that size (height, width), from its `to_input`, in the order of the operator.
+    def objects(self, network_input: NDArray[Any], image_size: Size, *, min_score: float = SCORE_THRESHOLD) -> Objects:
+        """The objects of an image of that size (height, width), from its `to_input`, all that the operator has, in its order.
 
         Raises:
             HRNetError: The operator fails, or its values are not finite.

@@ -88,7 +88,14 @@ def decode_proposals(
 
 
 def decode_objects(
-    proposals: Array, objectness: Array, class_logits: Array, box_deltas: Array, input_size: Size, image_size: Size
+    proposals: Array,
+    objectness: Array,
+    class_logits: Array,
+    box_deltas: Array,
+    input_size: Size,
+    image_size: Size,
+    *,
+    min_score: float = SCORE_THRESHOLD,
 ) -> Objects:
     """Decode the outputs of the box head. NMS is applied to each class by itself.
 
@@ -99,12 +106,13 @@ def decode_objects(
         box_deltas: Deltas (R, 4 * (classes + 1)), or (R, classes + 1, 4).
         input_size: Size (height, width) of the network's input.
         image_size: Size (height, width) of the image that was resized to it.
+        min_score: Lowest score of an object, above 0.
 
     Returns:
         The objects, in pixels of the image.
     """
     scores = np.where(objectness[:, None] > 0, softmax(class_logits)[:, :-1], 0)
-    rows, labels = np.nonzero(scores > SCORE_THRESHOLD)
+    rows, labels = np.nonzero(scores >= min_score)
     deltas = box_deltas.reshape(len(box_deltas), -1, 4)[rows, labels]
     boxes = decode(proposals[rows], deltas, BOX_STDS, input_size)
     return best_objects(boxes, scores[rows, labels], labels, input_size, image_size)

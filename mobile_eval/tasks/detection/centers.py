@@ -7,6 +7,8 @@ non-maximum suppression keeps one of them. Sizes are logarithms: a step of an in
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,9 @@ from mobile_eval.typed import Size
 MAX_LOG_SIZE = 12.0  # larger than any image, and small enough for its exponential
 
 
-def decode_centers(centers: Array, sizes: Array, offsets: Array, input_size: Size, image_size: Size) -> Objects:
+def decode_centers(
+    centers: Array, sizes: Array, offsets: Array, input_size: Size, image_size: Size, *, min_score: float = SCORE_THRESHOLD
+) -> Objects:
     """Decode the outputs for an image. NMS is applied to each class by itself.
 
     Args:
@@ -27,6 +31,7 @@ def decode_centers(centers: Array, sizes: Array, offsets: Array, input_size: Siz
         offsets: Center (h, w, 2), x and y from the upper left corner of a pixel of the maps, in these pixels.
         input_size: Size (height, width) of the network's input.
         image_size: Size (height, width) of the image that was resized to it.
+        min_score: Lowest score of an object, above 0.
 
     Returns:
         The objects, in pixels of the image.
@@ -38,7 +43,7 @@ def decode_centers(centers: Array, sizes: Array, offsets: Array, input_size: Siz
         >>> objects.boxes.tolist(), objects.scores.tolist()
         ([[16.0, 8.0, 8.0, 8.0]], [0.5])
     """
-    rows, columns, labels = peaks(centers)
+    rows, columns, labels = peaks(centers, min_score)
     sides = np.exp(np.clip(sizes[rows, columns], -MAX_LOG_SIZE, MAX_LOG_SIZE))
     places = np.stack([columns, rows], axis=-1) + offsets[rows, columns]
     stride = np.array([input_size[1] / centers.shape[1], input_size[0] / centers.shape[0]] * 2, np.float32)
@@ -47,17 +52,19 @@ def decode_centers(centers: Array, sizes: Array, offsets: Array, input_size: Siz
     return best_objects(corners, sigmoid(centers[rows, columns, labels]), labels, input_size, image_size)
 
 
-def peaks(centers: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Find the maxima of 3x3 places that score at least `SCORE_THRESHOLD`; at most `MAX_CENTERS`, the best ones.
+def peaks(centers: Array, min_score: float = SCORE_THRESHOLD) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Find the maxima of 3x3 places that score at least `min_score`; at most `MAX_CENTERS`, the best ones.
 
     Args:
         centers: Logits (h, w, classes).
+        min_score: Lowest score, above 0.
 
     Returns:
         Rows, columns and classes (N,), by row.
     """
     height, width, _ = centers.shape
-    rows, columns, labels = np.nonzero(centers > np.log(SCORE_THRESHOLD / (1 - SCORE_THRESHOLD)))  # few of all places
+    lowest = math.log(min_score / (1 - min_score)) if min_score < 1 else math.inf
+    rows, columns, labels = np.nonzero(centers >= lowest)  # few of all places
     steps = np.arange(-1, 2)[:, None]
     near_rows, near_columns = np.clip(rows + steps, 0, height - 1), np.clip(columns + steps, 0, width - 1)
     largest = centers[near_rows[:, None], near_columns[None], labels].max(axis=(0, 1))

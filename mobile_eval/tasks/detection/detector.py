@@ -17,7 +17,7 @@ from mobile_eval.runtime.quantization import quantize
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.detection.boxes import Objects, decode_objects, decode_proposals
 from mobile_eval.tasks.detection.centers import decode_centers
-from mobile_eval.tasks.detection.constants import BOX_HEAD_LEVELS, CENTER_OUTPUTS, CENTERS, STRIDES
+from mobile_eval.tasks.detection.constants import BOX_HEAD_LEVELS, CENTER_OUTPUTS, CENTERS, SCORE_THRESHOLD, STRIDES
 from mobile_eval.tasks.detection.roi_align import roi_align
 from mobile_eval.tasks.detection.tensor_shapes import tensor_shapes
 from mobile_eval.typed import Size
@@ -53,8 +53,8 @@ class Detector(abc.ABC):
         return self.model.to_input(resize(image, self.model.input_size)[None])
 
     @abc.abstractmethod
-    def objects(self, network_input: NDArray[Any], image_size: Size) -> Objects:
-        """The objects of an image of that size (height, width), from its `to_input`."""
+    def objects(self, network_input: NDArray[Any], image_size: Size, *, min_score: float = SCORE_THRESHOLD) -> Objects:
+        """The objects of an image of that size (height, width) that score at least `min_score`, from its `to_input`."""
 
     def detect(self, image: NDArray[np.uint8]) -> Objects:
         """The objects of an image (H, W, 3) RGB."""
@@ -90,7 +90,7 @@ class TwoStageDetector(Detector):
     def network_s(self) -> float:
         return super().network_s + self.box_head.network_s
 
-    def objects(self, network_input: NDArray[Any], image_size: Size) -> Objects:
+    def objects(self, network_input: NDArray[Any], image_size: Size, *, min_score: float = SCORE_THRESHOLD) -> Objects:
         size, levels = self.model.input_size, len(STRIDES)
         outputs = [values[0] for values in self.model.outputs(network_input)]
         maps, rpn = outputs[:BOX_HEAD_LEVELS], outputs[BOX_HEAD_LEVELS:]
@@ -100,7 +100,7 @@ class TwoStageDetector(Detector):
         pooled_shape, _ = tensor_shapes(self.box_head.description)
         pooled = quantize(roi_align(proposals, maps).reshape(pooled_shape), self.box_head.description.input.tensor)
         class_logits, box_deltas = (values.reshape(-1, values.shape[-1]) for values in self.box_head.outputs(pooled))
-        return decode_objects(proposals, objectness, class_logits, box_deltas, size, image_size)
+        return decode_objects(proposals, objectness, class_logits, box_deltas, size, image_size, min_score=min_score)
 
 
 class CenterDetector(Detector):
@@ -122,10 +122,10 @@ class CenterDetector(Detector):
         if output.kind != OBJECT_CENTERS or actual != expected:
             raise HRNetError(f"{model.path} is no detector by centers: its outputs are {actual}, expected {expected}; {REMEDY}")
 
-    def objects(self, network_input: NDArray[Any], image_size: Size) -> Objects:
+    def objects(self, network_input: NDArray[Any], image_size: Size, *, min_score: float = SCORE_THRESHOLD) -> Objects:
         outputs = dict(zip(self.model.output_names, self.model.outputs(network_input), strict=True))
         centers, sizes, offsets = (outputs[name][0] for name in CENTER_OUTPUTS)
-        return decode_centers(centers, sizes, offsets, self.model.input_size, image_size)
+        return decode_centers(centers, sizes, offsets, self.model.input_size, image_size, min_score=min_score)
 
 
 def detector_of(model: TFLiteModel) -> Detector:

@@ -62,3 +62,15 @@ def test_equal_logits_side_by_side_are_one_object() -> None:
 def test_no_object() -> None:
     objects = decode_centers(np.full((4, 4, 2), LOW), np.zeros((4, 4, 2)), np.zeros((4, 4, 2)), (16, 16), (16, 16))
     assert (len(objects), objects.boxes.shape, objects.results(1, (3, 7))) == (0, (0, 4), [])
+
+
+@pytest.mark.parametrize("min_score", [0.2, 0.5, 1.0])
+def test_objects_of_a_higher_score_are_the_same(min_score: float) -> None:
+    rng = np.random.default_rng(1)
+    centers = np.round(rng.normal(-1, 2, (16, 20, 2))).astype(np.float32)  # equal logits, some of them 0: a score of exactly 0.5
+    maps = centers, rng.uniform(0, 2, (16, 20, 2)), rng.uniform(0, 1, (16, 20, 2))
+    every, best = decode_centers(*maps, (64, 80), (64, 80)), decode_centers(*maps, (64, 80), (64, 80), min_score=min_score)
+    chosen = every.scores >= min_score
+    assert chosen.sum() > 5 or min_score == 1
+    np.testing.assert_array_equal(best.boxes, every.boxes[chosen])
+    np.testing.assert_array_equal(best.labels, every.labels[chosen])

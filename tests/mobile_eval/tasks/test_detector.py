@@ -100,6 +100,13 @@ def test_boxes_are_scaled_to_the_image() -> None:
     np.testing.assert_allclose(large.boxes, small.boxes * np.array([5, 10, 5, 10], np.float32), rtol=1e-5)
 
 
+def test_objects_of_a_higher_score_are_the_same() -> None:
+    rows = head_outputs(1)
+    every, best = decode_objects(*rows, SIZE, SIZE), decode_objects(*rows, SIZE, SIZE, min_score=0.5)
+    assert 5 < len(best) < len(every)
+    np.testing.assert_array_equal(best.boxes, every.boxes[every.scores >= 0.5])
+
+
 def test_background_has_no_objects() -> None:
     rows, objectness, logits, deltas = head_outputs(0)
     objects = decode_objects(rows, np.zeros_like(objectness), logits, deltas, SIZE, SIZE)
