@@ -13,7 +13,7 @@ from mobile_eval.metrics.metric import format_score
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tables import text_table
 from mobile_eval.tasks.base import TaskResult
-from mobile_eval.tasks.pose.chain import ChainResult, chain_of, timed_items
+from mobile_eval.tasks.pose.chain import ChainResult, timed_chain, timed_items
 
 
 def with_chain_times(
@@ -38,7 +38,7 @@ def with_chain_times(
     chains = [result for result in results if isinstance(result, ChainResult)]
     if len(chains) < len(models):
         return list(results)
-    pipelines = [chain_of(model, options) for model in models]
+    pipelines = [timed_chain(model, options) for model in models]
     times = time_chains(pipelines, timed_items(dataset), rounds=rounds, progress=progress)
     return [replace(result, times=entry) for result, entry in zip(chains, times, strict=True)]
 

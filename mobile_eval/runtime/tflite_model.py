@@ -247,9 +247,8 @@ class TFLiteModel(os.PathLike[str]):
 
     def outputs(self, stored: Stored) -> list[NDArray[np.float32]]:
         """Run one image of `to_input` and return the values of all outputs, each dequantized as the file says."""
-        details = {entry["index"]: entry for entry in self._interpreter.get_output_details()}
         values = zip(self.run(stored), self._outputs, strict=True)
-        return [real_values(value, *details[index]["quantization"]) for value, index in values]
+        return [real_values(value, *self._quantization[index]) for value, index in values]
 
     def decode(self, outputs: Sequence[Stored]) -> NDArray[np.float64]:
         """Decode what `run` returned to keypoints (1, K, 3): x and y in heatmap pixels, and score."""

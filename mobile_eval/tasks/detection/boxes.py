@@ -133,7 +133,7 @@ def best_objects(boxes: Array, scores: NDArray[Any], labels: NDArray[np.intp], i
     """
     order = np.argsort(-scores, kind="stable")
     selected = []
-    for label in np.unique(labels):
+    for label in sorted(set(labels.tolist())):  # faster than np.unique for a few
         candidates = order[labels[order] == label]
         selected.append(candidates[non_maximum_suppression(boxes[candidates], BOX_IOU, MAX_DETECTIONS)])
     best = np.concatenate(selected) if selected else np.zeros(0, np.intp)
@@ -155,6 +155,8 @@ def non_maximum_suppression(boxes: Array, threshold: float, limit: int) -> NDArr
     Returns:
         Indices of the selected boxes, best first.
     """
+    if len(boxes) <= 1:
+        return np.arange(len(boxes))[:limit]
     rectangles = np.asarray(boxes, np.float64).reshape(-1, 4)
     rectangles = np.concatenate([rectangles[:, :2], rectangles[:, 2:] - rectangles[:, :2]], axis=1)
     is_empty = (rectangles[:, 2:] <= 0).any(axis=1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,13 +63,13 @@ def peaks(centers: Array, min_score: float = SCORE_THRESHOLD) -> tuple[NDArray[n
     Returns:
         Rows, columns and classes (N,), by row.
     """
-    height, width, _ = centers.shape
     lowest = math.log(min_score / (1 - min_score)) if min_score < 1 else math.inf
-    rows, columns, labels = np.nonzero(centers >= lowest)  # few of all places
-    steps = np.arange(-1, 2)[:, None]
-    near_rows, near_columns = np.clip(rows + steps, 0, height - 1), np.clip(columns + steps, 0, width - 1)
-    largest = centers[near_rows[:, None], near_columns[None], labels].max(axis=(0, 1))
-    scores = centers[rows, columns, labels]
-    [kept] = np.nonzero(scores == largest)
-    best = np.sort(kept[np.argsort(-scores[kept], kind="stable")[:MAX_CENTERS]])
-    return rows[best], columns[best], labels[best]
+    height, width, classes = centers.shape
+    flat = centers.reshape(height, width * classes)  # the place beside is `classes` columns away
+    around = np.zeros((3, 2 * classes + 1), np.uint8)
+    around[:, ::classes] = 1
+    indices = np.flatnonzero((flat >= lowest) & (flat == cv2.dilate(flat, around)))
+    if len(indices) > MAX_CENTERS:
+        indices = np.sort(indices[np.argsort(-flat.ravel()[indices], kind="stable")[:MAX_CENTERS]])
+    rows, columns, labels = np.unravel_index(indices, centers.shape)
+    return rows, columns, labels
