@@ -25,7 +25,7 @@ FOLDERS = {"classification": "cells", "detection": "bccd", "landmarks": "faces",
 
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
-    description = read_description(RESULTS / "links-int8.tflite")
+    description = read_description(RESULTS / "equal" / "exact-47-seed0-int8.tflite")
     write_text(folder / "links.svg", link_diagram_svg(description.network, description.importance))
     ranking = json.loads((RESULTS / "ranking.json").read_text(encoding="utf-8"))
     first = next(iter(ranking["methods"].values()))
@@ -37,7 +37,7 @@ def main() -> None:
     write_text(folder / "pck-by-input-size.svg", accuracy_by_size_svg(size_lines(sizes["models"]), sizes["metric"]["name"]))
     write_text(folder / "cost-by-input-size.svg", cost_by_size_svg(size_lines(sizes["models"])))
     systems = json.loads((RESULTS.parent / "systems.json").read_text(encoding="utf-8"))
-    for task in ("classification", "pose"):
+    for task in systems:
         write_text(folder / f"systems-{task}-int8.svg", draw(task, "int8", systems[task]["int8"]))
 
 
