@@ -1,8 +1,8 @@
 """Copy what is worth keeping of a study: models, histories, rankings and plans, and the weights that other arms start from.
 
-    python benchmarks/keep_study.py runs/lspet benchmarks/results/lspet/equal --weights base elastic --half \
+    python benchmarks/keep_study.py runs/lspet benchmarks/results/lspet/equal --weights base --half \
       --replace "$PWD/runs/lspet=STUDY" --replace /data/lspet=DATA
-    python benchmarks/keep_study.py benchmarks/results/lspet/equal runs/lspet --weights base elastic \
+    python benchmarks/keep_study.py benchmarks/results/lspet/equal runs/lspet --weights base \
       --replace "STUDY=$PWD/runs/lspet" --replace DATA=/data/lspet
 
 The second command makes a study that `hrnet study --resume` goes on with: arms whose models exist are finished. Weights are kept

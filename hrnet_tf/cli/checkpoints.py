@@ -15,7 +15,12 @@ app = Commands("checkpoint", "Import and export PyTorch checkpoints.")
 
 @app.command("import")
 def import_(
-    checkpoint: Annotated[Path, typer.Argument(help="A .pth, .pt, .pth.tar, .safetensors or .npz file, or the .index of a TensorFlow checkpoint.", show_default=False)],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            help="A .pth, .pt, .pth.tar, .safetensors or .npz file, or the .index of a TensorFlow checkpoint.", show_default=False
+        ),
+    ],
     output: Annotated[Path, typer.Option(help="Folder of the new run.", show_default=False)],
     model: Annotated[
         str | None,

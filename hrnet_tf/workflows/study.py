@@ -4,15 +4,12 @@ A base network is trained for `epochs`. It is the start of the pruned arms, and 
 set for the same number of epochs in all, those of its start included:
 
     full       the base network, trained on with itself as teacher for as long as the pruned ones are
-    units      links, blocks and widths of the elastic network, chosen by the exact selection from measured candidates
+    units      links, blocks and widths of the base network, chosen by the exact selection from measured candidates
     links      links only, by the same selection
     narrow     a narrower network, trained from scratch for the whole time, with the teacher
-    greedy     links and blocks of the base network, chosen step by step
+    greedy     links and blocks, chosen step by step
     random     as units, with random importance
     scratch    the network of units, trained from scratch for the whole time, with the teacher
-
-The elastic network is the base network, trained on with random parts missing in most batches (`training.elastic`). It is trained
-once for all budgets; its epochs count for each arm that starts from it.
 
 Each arm becomes a float32 and an int8 model (quantization-aware), and all are measured in one interleaved run. A budget is a
 share of the full network's int8 latency.
@@ -33,16 +30,15 @@ from hrnet_tf.workflows.study_presets import StudyPreset
 from mobile_eval.errors import HRNetError
 
 PRECISIONS = ("float32", "int8")
-DATA, BASE, ELASTIC, REPORT = "data", "base", "elastic", "report"  # jobs beside the arms
+DATA, BASE, REPORT = "data", "base", "report"  # jobs beside the arms
+METHODS = ("leave-one-out", "taylor", "random")  # of importance, in the base network
 EXACT, ALL_UNITS = "--selection exact", "--blocks --widths"
 SELECTIONS = {  # options of `hrnet prune` by kind of arm
     "units": f"{EXACT} {ALL_UNITS} --method taylor --rerank",
     "random": f"{EXACT} {ALL_UNITS} --method random",
     "links": f"{EXACT} --method taylor --rerank --accept-closest",
-    "greedy": "--selection greedy --blocks --accept-closest",
+    "greedy": "--selection greedy --blocks --method leave-one-out --accept-closest",
 }
-FROM_ELASTIC = ("units", "links", "random")  # kinds of arms that start from the elastic network
-ELASTIC_SHARE = 0.75  # of its batches
 
 
 @dataclass(frozen=True)
@@ -139,8 +135,7 @@ class Study:
         """Return the jobs, each after those that it waits for: data, base network, arms, report."""
         data = [Job(DATA, steps)] if (steps := tuple(self._data_steps())) else []
         base = Job(BASE, tuple(self._base_steps()), tuple(job.name for job in data))
-        elastic = Job(ELASTIC, tuple(self._elastic_steps()), (BASE,))
-        return [*data, base, elastic, *map(self._arm_job, arms(self.size)), self.report_job(arms(self.size))]
+        return [*data, base, *map(self._arm_job, arms(self.size)), self.report_job(arms(self.size))]
 
     def report_job(self, listed: Sequence[Arm]) -> Job:
         """Return the job that measures the models of arms in one interleaved run, and writes the report."""
@@ -174,18 +169,8 @@ class Study:
         run = self._run(BASE)
         rate = f"--learning-rate {self.size.learning_rate} --seed 0"
         yield self._training((self._network(),), self.size.epochs, run, (self.size.recipe, rate, self._precision()))
-        yield self._ranking(run, "--method leave-one-out --blocks")
-
-    def _elastic_steps(self) -> Iterator[Step]:
-        run = self._run(ELASTIC)
-        options = (f"--elastic {ELASTIC_SHARE} --learning-rate {self.size.fine_tuning_rate} --seed 0", self._precision())
-        start = ("--init", self._run(BASE), self.size.recipe, "--teacher", self._run(BASE))
-        yield self._training((self._network(),), self.size.elastic_epochs, run, (*start, *options))
-        yield self._ranking(run, f"--method taylor --method random {ALL_UNITS}")
-
-    def _ranking(self, run: Path, methods: str) -> Step:
-        limit = f"--limit {self.size.ranking_items}"
-        return step("rank", run, *self.data.ranking, limit, methods, result=run / "ranking.json")
+        limit, methods = f"--limit {self.size.ranking_items}", " ".join(f"--method {method}" for method in METHODS)
+        yield step("rank", run, *self.data.ranking, limit, f"{methods} {ALL_UNITS}", result=run / "ranking.json")
 
     def _arm_job(self, arm: Arm) -> Job:
         """Return the job of an arm: the network, its quantization-aware model, and the two files."""
@@ -194,8 +179,8 @@ class Study:
         runs = dict(zip(PRECISIONS, (run, quantized), strict=True))
         files = [(precision, self._model(label)) for precision, label in arm.labels.items()]
         convert = [step("convert", runs[name], f"--format {name} --output", file, result=file) for name, file in files]
-        starts = {"scratch": (BASE, self._pattern(arm)), **dict.fromkeys(FROM_ELASTIC, (BASE, ELASTIC))}
-        return Job(arm.job, (self._network_step(arm), quantize, *convert), starts.get(arm.kind, (BASE,)))
+        after = (BASE, self._pattern(arm)) if arm.kind == "scratch" else (BASE,)
+        return Job(arm.job, (self._network_step(arm), quantize, *convert), after)
 
     def _network_step(self, arm: Arm) -> Step:
         """Return the command that trains or prunes the network of an arm."""
@@ -212,9 +197,6 @@ class Study:
             return self._training((self._network(),), total, run, (*pattern, *teacher, rate, self._precision()))
         profiles = [part for file in self.options.profile or () for part in ("--profile", Path(file))]
         budget = (f"--keep-latency {arm.budget} {SELECTIONS[arm.kind]}", *profiles, f"{tuning_rate} {self._precision()}")
-        if arm.kind in FROM_ELASTIC:
-            tuning -= self.size.elastic_epochs
-            return self._training(("prune", self._run(ELASTIC)), tuning, run, ("--teacher", base, *budget))
         return self._training(("prune", base), tuning, run, budget)
 
     def _training(self, begin: tuple[Part, ...], epochs: int, run: Path, options: tuple[Part, ...]) -> Step:

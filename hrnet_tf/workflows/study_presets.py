@@ -73,11 +73,6 @@ class StudyPreset:
     synthetic_images: tuple[int, int] | None = None
 
     @property
-    def elastic_epochs(self) -> int:
-        """Number of the fine-tuning epochs that come before pruning, in which the elastic network is trained."""
-        return max(1, self.fine_tuning_epochs * 3 // 16)
-
-    @property
     def total_epochs(self) -> int:
         """Number of epochs that every arm sees the training set, before quantization."""
         return self.epochs + self.fine_tuning_epochs
