@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
@@ -111,5 +115,7 @@ def test_shell_completion(line: str, names: list[str]) -> None:
 
 def test_completion_can_be_installed() -> None:
     assert {"--install-completion", "--show-completion"} <= options_in(page())
-    result = CliRunner().invoke(app, ["--show-completion"], prog_name="hrnet", env={"SHELL": "/bin/bash"})
-    assert "_HRNET_COMPLETE=complete_bash" in result.output
+    # A last command would take the place of bash.
+    line = f"{shlex.quote(sys.executable)} -m hrnet_tf --show-completion; true"
+    completion = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout
+    assert "COMPLETE=complete_bash" in completion
