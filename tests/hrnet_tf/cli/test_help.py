@@ -115,7 +115,7 @@ def test_shell_completion(line: str, names: list[str]) -> None:
 
 def test_completion_can_be_installed() -> None:
     assert {"--install-completion", "--show-completion"} <= options_in(page())
-    # A last command would take the place of bash.
-    line = f"{shlex.quote(sys.executable)} -m hrnet_tf --show-completion; true"
+    code = "from hrnet_tf.__main__ import app; app(prog_name='hrnet')"
+    line = f"{shlex.join([sys.executable, '-c', code, '--show-completion'])}; true"  # a last command would replace bash
     completion = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout
-    assert "COMPLETE=complete_bash" in completion
+    assert "_HRNET_COMPLETE=complete_bash" in completion
