@@ -13,7 +13,7 @@ out=$3
 case $task in
   classification)
     data=$2/cells
-    sizes="48x48 64x64 96x96"
+    sizes="32x32 64x64 96x96"
     declare -A networks=([hrnet]="classify-small-v1 --modules 1,2,2 --head-width 8" [system]="resnet-38")
     data_options="--images $data/train --val-images $data/val"
     val_options="--images $data/val"
@@ -25,7 +25,7 @@ case $task in
     declare -A networks=([hrnet]="pose-small-v1 --modules 1,2,2" [system]="simple-baseline-r50")
     data_options="--images $data/images --train-annotations $data/person_keypoints_train.json --val-annotations $data/person_keypoints_val.json"
     val_options="--images $data/images --annotations $data/person_keypoints_val.json"
-    train_options="--epochs 10 --precision bfloat16 --rotation 20 --scale 0.2"
+    train_options="--epochs 8 --precision bfloat16 --rotation 20 --scale 0.2"
     ;;
   segmentation)
     data=$2/camvid
@@ -33,7 +33,7 @@ case $task in
     declare -A networks=([hrnet]="segment-small-v1 --modules 1,2,2" [system]="deeplabv3-r50")
     data_options="--images $data/train/images --masks $data/train/masks --val-images $data/val/images --val-masks $data/val/masks"
     val_options="--images $data/val/images --masks $data/val/masks"
-    train_options="--epochs 15 --precision bfloat16"
+    train_options="--epochs 30 --precision bfloat16"
     ;;
   *)
     echo "unknown task $task; choose classification, pose or segmentation" >&2

@@ -162,7 +162,24 @@ def convolution(unit: ConvUnit, *, padding: str, use_bias: bool, activation: str
     if unit.channels is None:
         initializer = keras.initializers.RandomNormal(stddev=(2 / unit.kernel**2) ** 0.5)  # one input per output
         return keras.layers.DepthwiseConv2D(depthwise_initializer=initializer, **options)
-    return keras.layers.Conv2D(unit.channels, groups=unit.groups, kernel_initializer=KaimingNormal(), **options)
+    layer = keras.layers.Conv2D(unit.channels, groups=unit.groups, kernel_initializer=KaimingNormal(), **options)
+    return dilate_directly(layer) if unit.dilation > 1 else layer
+
+
+def dilate_directly(layer: KerasLayer) -> KerasLayer:
+    """Make a dilated `Conv2D` call TensorFlow's kernel for dilation, and return it.
+
+    Keras calls `tf.nn.convolution`, which moves pixels into the batch and back. At a dilation of the size of the map almost all
+    of what it computes is padding: training DeepLabv3 takes 40 times as long on a processor (`benchmarks/dilated_training.py`).
+    A copy from the layer's config is as Keras makes it.
+    """
+
+    def convolution_op(inputs: Tensor, kernel: Tensor) -> Tensor:
+        return tf.nn.conv2d(inputs, kernel, layer.strides, layer.padding.upper(), dilations=layer.dilation_rate)
+
+    if BACKEND == "tensorflow":
+        layer.convolution_op = convolution_op
+    return layer
 
 
 def deconv_unit(

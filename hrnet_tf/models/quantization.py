@@ -22,7 +22,7 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.two_stage import DetectorStages, JoinedDetector, is_detector
 from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.inference import layer_extremes
-from hrnet_tf.models.layers import StemPadding, Upsampling
+from hrnet_tf.models.layers import StemPadding, Upsampling, dilate_directly
 from hrnet_tf.models.rebuild import dtype_policy
 from hrnet_tf.models.trunk import detector_spec_of
 from hrnet_tf.runs.weights import set_model_weights
@@ -102,6 +102,9 @@ def with_fake_quantization(model: KerasModel, *, keep_zeros: bool = False) -> Ke
         annotated = keras.models.clone_model(listed, clone_function=annotate)
         annotated.set_weights(listed.get_weights())
         quantized = tfmot.quantization.keras.quantize_apply(annotated, scheme)
+    for layer in (getattr(wrapper, "layer", wrapper) for wrapper in quantized.layers):
+        if type(layer).__name__ == "Conv2D" and max(layer.dilation_rate) > 1:
+            dilate_directly(layer)
     return _with_outputs_of(model, quantized)
 
 

@@ -10,8 +10,9 @@ from hrnet_tf.checkpoints.entry import Entry, from_variable, official_shape, to_
 from hrnet_tf.models.baselines.resampling import AdaptiveMean, Resize
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.keras_layers import KerasLayers
-from hrnet_tf.models.layers import Upsampling
+from hrnet_tf.models.layers import Upsampling, convolution
 from hrnet_tf.runs.weights import model_weights, set_model_weights
+from hrnet_tf.spec.baselines.layers import ConvUnit
 from hrnet_tf.spec.baselines.trace import Maps, Tracer
 
 RNG = np.random.default_rng(0)
@@ -88,3 +89,13 @@ def test_depthwise_kernels_of_checkpoints() -> None:
     assert official_shape(entry, to_variable(entry, array).shape) == array.shape
     np.testing.assert_array_equal(to_variable(entry, array)[2, 1, :, 0], array[:, 0, 2, 1])
     np.testing.assert_array_equal(from_variable(entry, to_variable(entry, array)), array)
+
+
+def test_dilated_convolutions_are_those_of_keras() -> None:
+    unit = ConvUnit(4, 3, "unit", dilation=2)
+    direct = convolution(unit, padding="same", use_bias=True, activation=None)
+    direct.build(MAPS.shape)
+    plain = type(direct).from_config(direct.get_config())
+    plain.build(MAPS.shape)
+    plain.set_weights(direct.get_weights())
+    np.testing.assert_allclose(direct(MAPS).numpy(), plain(MAPS).numpy(), atol=1e-5)

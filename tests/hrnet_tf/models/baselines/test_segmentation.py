@@ -12,7 +12,7 @@ import pytest
 
 from conversion.convert import convert
 from hrnet_tf.api.quantization import quantize
-from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
@@ -207,3 +207,14 @@ def test_int8_files_have_no_float_tensor(name: str, random_weights: RandomWeight
 def test_windows_that_overlap_cannot_be_trained_to_int8() -> None:
     with pytest.raises(HRNetError, match=r"pyramid_level2_mean \(AdaptiveMean\).*`input_size`"):
         quantize(build_model(pspnet(input_size=(64, 96))), np.zeros((1, 64, 96, 3), np.float32))
+
+
+@pytest.mark.parametrize("name", ["deeplabv3", "pspnet"])
+def test_dilated_convolutions_do_not_move_pixels_into_the_batch(name: str) -> None:
+    model = build_model(MICRO[name])
+    quantized = quantize(model, calibration=np.zeros((1, *model.input_shape[1:]), np.float32))
+    for network in (model, quantized):
+        graph = tf.function(network).get_concrete_function(tf.TensorSpec((1, *model.input_shape[1:]))).graph
+        kinds = {operation.type for operation in graph.get_operations()}
+        assert "Conv2D" in kinds
+        assert "SpaceToBatchND" not in kinds
