@@ -32,15 +32,15 @@ def rank(
     model: RunOrPath | KerasModel,
     data: Dataset | FitData | None = None,
     *,
-    methods: str | Sequence[str] = ("leave-one-out",),
+    methods: str | Sequence[str] | None = None,
     loss: KerasLoss | None = None,
-    include_blocks: bool = False,
-    include_widths: bool = False,
+    include_blocks: bool = True,
+    include_widths: bool | None = None,
     limit: int = 500,
     seed: int = 0,
     memory_budget: str | int = "1GiB",
 ) -> Ranking:
-    """Measure how much a network needs each of its fusion links. The network is not changed.
+    """Measure how much a network needs each of its fusion links, residual blocks and channels. The network is not changed.
 
     Args:
         model: A trained functional Keras model that contains an HRNet, with any head. Or a run or its folder, which gets
@@ -50,12 +50,12 @@ def rank(
             the one that the run was trained on.
         methods: One or several of "leave-one-out" (increase of the loss without the link), "taylor" (gate times gradient, which
             needs tf_keras), "l0" and "l1" (learned gates), "masks" (Taylor scores, fitted to the loss under random masks), and
-            "random" as a control. Plans use the first by default.
+            "random" as a control. Plans use the first by default. None for "taylor", with JAX for "leave-one-out".
         loss: For a model, anything that `compile` takes; None for the loss that it is compiled with.
         include_blocks: Whether to rank residual blocks too.
         include_widths: Whether to rank the channels of every width group too: all that can be removed together, such as the
             inner channels of a residual block. Every method measures them by Taylor expansion, which needs tf_keras, except
-            "masks", which fits these scores too, and "random", which draws them.
+            "masks", which fits these scores too, and "random", which draws them. None: where TensorFlow is the backend.
         limit: Largest number of examples; the first ones are used.
         seed: Seed of the method "random".
         memory_budget: Memory for examples and activations, such as "1GiB" or a number of bytes.
@@ -101,13 +101,13 @@ def plan(
     max_drop: float | None = None,
     profile: AnyPath | ProfileResult | Sequence[AnyPath | ProfileResult] | None = None,
     method: str | None = None,
-    selection: str = "greedy",
-    include_blocks: bool = False,
-    include_widths: bool = False,
+    selection: str | None = None,
+    include_blocks: bool | None = None,
+    include_widths: bool | None = None,
     width_multiple: int = 8,
     threads: int = 1,
     accept_closest: bool = False,
-    rerank: bool = False,
+    rerank: bool | None = None,
     data: Dataset | FitData | None = None,
     loss: KerasLoss | None = None,
 ) -> Plan:
@@ -129,15 +129,17 @@ def plan(
         method: Importance method of the ranking; None for the first. "random" is a control: a greedy selection removes single
             units in the order of their scores, whatever they save.
         selection: "greedy" removes links and blocks by the least importance per saved cost. "exact" solves a mixed-integer
-            program for the least importance in all, of links, blocks and channels.
-        include_blocks: For a run, whether residual blocks may be removed too; of a model, those that were ranked may.
-        include_widths: For a run, whether channels may be removed too, by an exact selection; of a model, those that were ranked
-            may.
+            program for the least importance in all, of links, blocks and channels. None for "exact" if channels were ranked; of a
+            model, if there are `data` too.
+        include_blocks: For a run, whether residual blocks may be removed too; None if they were ranked. Of a model, those that
+            were ranked may.
+        include_widths: For a run, whether channels may be removed too, by an exact selection; None if they were ranked. Of a
+            model, those that were ranked may.
         width_multiple: Number of channels that widths are narrowed to multiples of.
         threads: Number of threads for measuring latency on this machine.
         accept_closest: Whether to take the closest network if none is within the budget.
         rerank: Whether to measure importance again: after each removal (greedy), or on candidate networks (exact). For a model it
-            needs `data`.
+            needs `data`. None for an exact selection, where it can.
         data: For a model, a data set as for `fit`, to measure the loss after each step. For a run, a data set such as
             `CocoKeypoints`, to measure loss and metric; None for the one that the run was trained on.
         loss: For a model, the loss to measure; None for the one that it is compiled with.
@@ -190,13 +192,13 @@ def _plan_run(run: Run, data: Dataset | None, budget: dict[str, Any], options: d
     from training.engine.inputs import load_data
     from training.pruning.plan_run import check_prunable, plan_run
 
-    prune_options = _prune_options(budget, options)
+    prune_options = _prune_options(run, budget, options)
     check_prunable(run, prune_options)
     config = fine_tuning_config(run, *run_sources(run, run_files(run, data)), {})
     return plan_run(run, prune_options, *load_data(config, run.category))
 
 
-def _prune_options(budget: dict[str, Any], options: dict[str, Any]) -> PruneOptions:
+def _prune_options(run: Run, budget: dict[str, Any], options: dict[str, Any]) -> PruneOptions:
     from training.pruning.budget import Budget
     from training.pruning.plan_run import PruneOptions
 
@@ -204,7 +206,8 @@ def _prune_options(budget: dict[str, Any], options: dict[str, Any]) -> PruneOpti
     for profile in profiles or ():
         if not isinstance(profile, str | os.PathLike):
             raise HRNetError(f"`profile` of a run must be a file, which the new run refers to, got {type(profile).__name__}")
-    return PruneOptions(Budget(**budget), profile=None if profiles is None else tuple(map(str, profiles)), **options)
+    files = None if profiles is None else tuple(map(str, profiles))
+    return PruneOptions.for_ranking(run.ranking, Budget(**budget), profile=files, **options)
 
 
 @overload
@@ -219,14 +222,14 @@ def prune(
     max_drop: float | None = None,
     profile: AnyPath | Sequence[AnyPath] | None = None,
     method: str | None = None,
-    selection: str = "greedy",
-    include_blocks: bool = False,
-    include_widths: bool = False,
+    selection: str | None = None,
+    include_blocks: bool | None = None,
+    include_widths: bool | None = None,
     width_multiple: int = 8,
     threads: int = 1,
     accept_closest: bool = False,
     rounds: int = 1,
-    rerank: bool = False,
+    rerank: bool | None = None,
     teacher: RunOrPath | None = None,
     execution: Execution | None = None,
     callbacks: Sequence[KerasCallback] = (),
@@ -301,7 +304,7 @@ def _prune_run(
 
     choices = {field.name for field in dataclasses.fields(PruneOptions)} - {"budget"}
     plan_options = {name: options.pop(name) for name in choices & options.keys()}
-    prune_options = _prune_options({name: options.pop(name, None) for name in BUDGETS}, plan_options)
+    prune_options = _prune_options(run, {name: options.pop(name, None) for name in BUDGETS}, plan_options)
     how = execution_of(execution, callbacks)
     config = fine_tuning(run, data, how, {**PruneTuningOptions().values(), **options})
     folder, teacher_run = folder_of(output), optional_run(teacher, "teacher")

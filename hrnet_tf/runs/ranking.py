@@ -54,6 +54,11 @@ class Ranking:
         """Names of the methods. Pruning uses the first by default."""
         return tuple(self.scores)
 
+    @property
+    def has_blocks(self) -> bool:
+        """Whether residual blocks were ranked."""
+        return any(not isinstance(unit, FusionLink) for unit in self.importance())
+
     def importance(self, method: str | None = None) -> dict[Unit, float]:
         """Return the importance of each unit.
 

@@ -92,19 +92,22 @@ def rank(
         list[str] | None,
         typer.Option(
             "--method",
-            help="Importance method: leave-one-out (default), taylor, l0, l1, masks, random, or all. May be repeated; pruning "
+            help="Importance method: taylor (default), leave-one-out, l0, l1, masks, random, or all. May be repeated; pruning "
             "goes by the first one.",
             autocompletion=complete_methods,
         ),
     ] = None,
-    include_blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,
-    include_widths: Annotated[bool, typer.Option("--widths", help="Rank the channels of each width group too.")] = False,
+    include_blocks: Annotated[bool, typer.Option("--blocks/--no-blocks", help="Rank residual blocks too.")] = True,
+    include_widths: Annotated[
+        bool | None,
+        typer.Option("--widths/--no-widths", help="Rank the channels of each width group too. (default: with TensorFlow)"),
+    ] = None,
     limit: Annotated[int, typer.Option(help="Number of items of the ranking set; the first ones are used.", min=2)] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the method random.")] = 0,
     memory_budget: Annotated[str, typer.Option(help="Memory for examples and activations, such as 512MiB.")] = "1GiB",
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Measure the importance of each fusion link, by one or several methods. Writes ranking.json and ranking.svg.
+    """Measure the importance of each fusion link, block and channel. Writes ranking.json and ranking.svg.
 
     leave-one-out: increase of the loss without the link. taylor: gate times gradient. l0, l1: learned gates.
     masks: taylor, fitted to the loss under random masks (slow).
@@ -119,16 +122,23 @@ def rank(
     from mobile_eval.datasets.base import log_skipped
     from mobile_eval.tasks.registry import TASKS
     from training.data.sources import run_source
-    from training.ranking.rank import DEFAULT_METHODS, METHODS, rank_run
+    from training.ranking.rank import METHODS, rank_run
 
     budget_bytes = parse_memory(memory_budget)
     loaded = Run.load(run)
     ranking_source = run_source(loaded, source)
     data = TASKS[loaded.spec.task].load(ranking_source)
     log_skipped(ranking_source, data)
-    names = list(METHODS) if methods == ["all"] else methods or DEFAULT_METHODS
-    units = {"include_blocks": include_blocks, "include_widths": include_widths}
-    ranking = rank_run(loaded, data.head(limit), names, **units, seed=seed, memory_budget=budget_bytes)
+    names = list(METHODS) if methods == ["all"] else methods
+    ranking = rank_run(
+        loaded,
+        data.head(limit),
+        names,
+        include_blocks=include_blocks,
+        include_widths=include_widths,
+        seed=seed,
+        memory_budget=budget_bytes,
+    )
     typer.echo(f"{ranking}\n")
     typer.echo(f"ranking: {loaded.path / 'ranking.json'}, picture: {loaded.path / 'ranking.svg'}")
 
@@ -162,7 +172,8 @@ def prune(
     from training.pruning.plan_run import check_prunable, plan_run
     from training.pruning.prune_run import prune_run, summary
 
-    how, parent, options = execution.execution(), Run.load(run), plan.prune_options()
+    how, parent = execution.execution(), Run.load(run)
+    options = plan.prune_options(parent)
     config = fine_tuning_config(parent, *run_sources(parent, data), {**tuning.values(), "devices": how.devices.count})
     if dry_run:
         check_prunable(parent, options)  # before the data are loaded

@@ -29,6 +29,7 @@ from training.config import (
 from training.tasks.registry import settings_class
 
 if TYPE_CHECKING:
+    from hrnet_tf.runs.run import Run
     from hrnet_tf.spec.architectures import Network
     from training.execution import Execution
     from training.pruning.plan_run import PruneOptions
@@ -131,14 +132,17 @@ class PlanOptions:
         panel=SELECTION,
         choices=METHODS,
     )
-    selection: str = option(
-        "greedy",
-        "greedy: least importance per saved cost, step by step. exact: least importance in all, by a mixed-integer program.",
+    selection: str | None = option(
+        None,
+        "greedy: least importance per saved cost, step by step. exact: least importance in all, by a mixed-integer program. "
+        "Default: exact if channels were ranked.",
         panel=SELECTION,
         choices=("greedy", "exact"),
     )
-    include_blocks: bool = option(False, "Remove residual blocks too.", name="blocks", panel=SELECTION)
-    include_widths: bool = option(False, "Remove channels too (exact only).", name="widths", panel=SELECTION)
+    include_blocks: bool | None = option(None, "Remove residual blocks too. Default: if ranked.", name="blocks", panel=SELECTION)
+    include_widths: bool | None = option(
+        None, "Remove channels too (exact only). Default: if ranked.", name="widths", panel=SELECTION
+    )
     width_multiple: int = option(8, "Number of channels that widths are narrowed to multiples of.", minimum=1, panel=SELECTION)
     profile: list[str] | None = option(
         None,
@@ -147,30 +151,33 @@ class PlanOptions:
         panel=BUDGET,
     )
     threads: int = option(1, "Number of threads for measuring latency.", minimum=1, panel=BUDGET)
-    rerank: bool = option(
-        False, "Measure importance again: after each removal (greedy), on candidate networks (exact). Slower.", panel=SELECTION
+    rerank: bool | None = option(
+        None,
+        "Measure importance again: after each removal (greedy), on candidate networks (exact). Slower. Default: if exact.",
+        panel=SELECTION,
     )
     accept_closest: bool = option(False, "If no network is within the budget, use the closest one.", panel=BUDGET)
     rounds: int = option(1, "Number of prune and fine-tune rounds, which share --epochs.", minimum=1, panel=SELECTION)
 
-    def prune_options(self) -> PruneOptions:
-        """Return the options of pruning."""
+    def prune_options(self, run: Run) -> PruneOptions:
+        """Return the options of pruning a run. Raises HRNetError if it is not ranked, or they do not fit together."""
         from training.pruning.budget import Budget
         from training.pruning.plan_run import PruneOptions
 
         budget = Budget(self.keep_latency, self.keep_macs, self.keep_links, self.max_drop)
-        return PruneOptions(
+        return PruneOptions.for_ranking(
+            run.ranking,
             budget,
-            self.method,
-            self.include_blocks,
-            tuple(self.profile) if self.profile else None,
-            self.threads,
-            self.rounds,
-            self.rerank,
-            self.accept_closest,
-            self.selection,
-            self.include_widths,
-            self.width_multiple,
+            method=self.method,
+            selection=self.selection,
+            include_blocks=self.include_blocks,
+            include_widths=self.include_widths,
+            rerank=self.rerank,
+            profile=tuple(self.profile) if self.profile else None,
+            threads=self.threads,
+            rounds=self.rounds,
+            accept_closest=self.accept_closest,
+            width_multiple=self.width_multiple,
         )
 
 

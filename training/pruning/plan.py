@@ -44,13 +44,13 @@ def plan(
     max_drop: float | None = None,
     profile: Profiles | None = None,
     method: str | None = None,
-    selection: str = GREEDY,
+    selection: str | None = None,
     width_multiple: int = WIDTH_MULTIPLE,
     threads: int = 1,
     data: Dataset | None = None,
     loss: KerasLoss | None = None,
     accept_closest: bool = False,
-    rerank: bool = False,
+    rerank: bool | None = None,
 ) -> Plan:
     """Plan which fusion links of a model to remove, and blocks and channels if these were ranked, to meet one of four budgets.
 
@@ -71,13 +71,15 @@ def plan(
         method: Importance method of the ranking; None for the first. "random" is a control: a greedy selection removes single
             units in the order of their scores, whatever they save.
         selection: "greedy" removes links and blocks by the least importance per saved cost. "exact" solves a mixed-integer
-            program for the least importance in all, of links, blocks and channels.
+            program for the least importance in all, of links, blocks and channels. None for "exact" if channels were ranked and
+            there are `data`, on which candidates are measured.
         width_multiple: Number of channels that widths are narrowed to multiples of, by an exact selection.
         threads: Number of threads for measuring latency on this machine.
         data: Dataset as for `fit`, to measure the loss after each step; required by `max_drop`.
         loss: Loss by which it is measured; None for the loss that the model is compiled with.
         accept_closest: Whether to take the closest network if none is within the budget.
         rerank: Whether to measure importance again, on `data`: after each removal (greedy), or on candidate networks (exact).
+            None for an exact selection with `data`.
 
     Raises:
         HRNetError: Not exactly one budget is given, no network is within it, the ranking is of another model, the profile is of
@@ -90,6 +92,10 @@ def plan(
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
     check_selection(selection, budget, width_multiple)
     spec = _prunable_spec(model)
+    _check_ranking(ranking)
+    selection = selection or (GREEDY if data is None else selection_for(ranking, budget))
+    at_random = is_random(ranking, method)
+    rerank = selection == EXACT and data is not None and not at_random if rerank is None else rerank
     importance = _importance(spec, ranking, method, include_widths=selection == EXACT)
     for name, needed in (("max_drop", budget.name == "max_drop"), ("rerank", rerank)):
         if needed and data is None:
@@ -105,7 +111,7 @@ def plan(
         selection=selection,
         width_multiple=width_multiple,
         accept_closest=accept_closest,
-        at_random=(method or ranking.methods[0]) == RANDOM,
+        at_random=at_random,
         data=examples,
         rerank_data=examples if rerank else None,
     )
@@ -154,9 +160,26 @@ def _costs_of(model: KerasModel, budget: Budget, profile: Profiles | None, threa
     return Costs(spec, budget.name, build=build, head=head, include_widths=include_widths, profile=profile, threads=threads)
 
 
-def check_selection(selection: str, budget: Budget, width_multiple: int) -> None:
+def selection_for(ranking: Ranking, budget: Budget, *, include_widths: bool | None = None) -> str:
+    """Return the selection that fits to what was ranked: exact for channels, which a greedy one does not remove.
+
+    Args:
+        ranking: The ranking.
+        budget: The budget. A greedy selection alone meets one of the metric.
+        include_widths: Whether channels may be removed; None if they were ranked.
+    """
+    widths = bool(ranking.channels) if include_widths is None else include_widths
+    return EXACT if widths and budget.name != "max_drop" else GREEDY
+
+
+def is_random(ranking: Ranking, method: str | None) -> bool:
+    """Return whether an importance method, or the first of a ranking, is the control that draws scores."""
+    return (method or ranking.methods[0]) == RANDOM
+
+
+def check_selection(selection: str | None, budget: Budget, width_multiple: int) -> None:
     """Raise HRNetError unless the options of a selection fit together."""
-    if selection not in SELECTIONS:
+    if selection not in (None, *SELECTIONS):
         raise HRNetError(f"`selection` must be one of {', '.join(SELECTIONS)}, got {selection!r:.80}")
     if width_multiple < 1:
         raise HRNetError(f"`width_multiple` must be at least 1, got {width_multiple}")
@@ -173,10 +196,13 @@ def _prunable_spec(model: KerasModel) -> HRNetSpec:
     return spec
 
 
-def _importance(spec: HRNetSpec, ranking: Ranking, method: str | None, *, include_widths: bool) -> Importance:
-    """The importance of the links of a network, and of its blocks and channels if these were ranked."""
+def _check_ranking(ranking: Ranking) -> None:
     if not isinstance(ranking, Ranking):
         raise HRNetError(f"`ranking` must be what `rank` returned, got {type(ranking).__name__}")
+
+
+def _importance(spec: HRNetSpec, ranking: Ranking, method: str | None, *, include_widths: bool) -> Importance:
+    """The importance of the links of a network, and of its blocks and channels if these were ranked."""
     importance = Importance.of(ranking, method, include_widths=include_widths)
     importance.check(spec, "`ranking`", "rank the model again")
     units: set[Unit] = {*spec.links}

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from hrnet_tf.runs.pruning import Plan
-from hrnet_tf.runs.ranking import RANKING_FILE
+from hrnet_tf.runs.ranking import RANKING_FILE, Ranking
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
-from hrnet_tf.spec.units import FusionLink
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import JsonObject
 from training.config import run_settings
 from training.pruning.budget import SHARES, Budget
 from training.pruning.costs import Costs
-from training.pruning.plan import GREEDY, RANDOM, check_selection, plan_within
+from training.pruning.plan import EXACT, GREEDY, check_selection, is_random, plan_within, selection_for
 from training.pruning.selection.importance import WIDTH_MULTIPLE, Importance
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
@@ -69,6 +69,43 @@ class PruneOptions:
         if self.selection == GREEDY and self.include_widths:
             raise HRNetError("`include_widths` needs `selection` exact: a greedy one removes links and blocks only")
 
+    @classmethod
+    def for_ranking(
+        cls,
+        ranking: Ranking,
+        budget: Budget,
+        *,
+        method: str | None = None,
+        selection: str | None = None,
+        include_blocks: bool | None = None,
+        include_widths: bool | None = None,
+        rerank: bool | None = None,
+        **others: Any,
+    ) -> PruneOptions:
+        """Return the options that fit to what was ranked. What is given is kept.
+
+        Args:
+            ranking: The ranking of the run.
+            budget: How much of the network to keep.
+            method: Importance method; None for the first of the ranking.
+            selection: None for "exact" if channels were ranked and may be removed.
+            include_blocks: None if blocks were ranked.
+            include_widths: None if channels were ranked, and the selection is exact.
+            rerank: None for an exact selection, but by random importance.
+            others: The other options.
+        """
+        selection = selection or selection_for(ranking, budget, include_widths=include_widths)
+        is_exact = selection == EXACT
+        return cls(
+            budget,
+            method,
+            selection=selection,
+            include_blocks=ranking.has_blocks if include_blocks is None else include_blocks,
+            include_widths=is_exact and bool(ranking.channels) if include_widths is None else include_widths,
+            rerank=is_exact and not is_random(ranking, method) if rerank is None else rerank,
+            **others,
+        )
+
     def to_json(self) -> JsonObject:
         """Return the options as plain data."""
         return {**dataclasses.asdict(self), "profile": self.profile and list(self.profile)}
@@ -90,7 +127,7 @@ def check_prunable(run: Run, options: PruneOptions) -> Importance:
     blocks, widths = options.include_blocks, options.include_widths
     importance = Importance.of(ranking, options.method, include_blocks=blocks, include_widths=widths)
     importance.check(spec, f"{run.path / RANKING_FILE}", f"rank it again with `hrnet rank {run.path}`")
-    if blocks and all(isinstance(unit, FusionLink) for unit in importance.units):
+    if blocks and not ranking.has_blocks:
         raise HRNetError(f"the residual blocks of {run.path} were not ranked: run `{run.rank_command(include_blocks=True)}`")
     if widths and not importance.channels:
         command = run.rank_command(include_blocks=blocks, include_widths=True)
@@ -133,7 +170,7 @@ def plan_run(
         selection=options.selection,
         width_multiple=options.width_multiple,
         accept_closest=options.accept_closest,
-        at_random=options.method == RANDOM,
+        at_random=is_random(run.ranking, options.method),
         data=first_items(val or train, SCORED_ITEMS),
         rerank_data=first_items(train, RERANKED_ITEMS) if options.rerank else None,
     )

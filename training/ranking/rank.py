@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hrnet_tf.backend.choice import check_tensorflow
+from hrnet_tf.backend.keras_module import BACKEND
 from hrnet_tf.backend.types import Dataset, KerasLoss, KerasModel
 from hrnet_tf.models.trunk import is_quantized
 from hrnet_tf.runs.ranking import RANKING_FILE, Ranking, save_ranking
@@ -42,22 +43,26 @@ METHODS: Mapping[str, ImportanceMethod] = {
     RANDOM: RandomScores(),
 }
 NEEDS_TENSORFLOW = ("taylor", "masks")
-DEFAULT_METHODS = ("leave-one-out",)
+
+
+def default_methods() -> tuple[str, ...]:
+    """Return the methods of a ranking that names none: what the exact selection starts from, if the backend can measure it."""
+    return ("taylor",) if BACKEND == "tensorflow" else ("leave-one-out",)
 
 
 def rank(
     model: KerasModel,
     data: Dataset,
     *,
-    methods: str | Sequence[str] = DEFAULT_METHODS,
+    methods: str | Sequence[str] | None = None,
     loss: KerasLoss = None,
-    include_blocks: bool = False,
-    include_widths: bool = False,
+    include_blocks: bool = True,
+    include_widths: bool | None = None,
     limit: int = 500,
     seed: int = 0,
     memory_budget: str | int = MEMORY_BUDGET,
 ) -> Ranking:
-    """Measure how much a Keras model needs each of its fusion links.
+    """Measure how much a Keras model needs each of its fusion links, residual blocks and channels.
 
     The loss is that of `compile`, with the weights of several outputs and the sample weights, but without losses that layers add,
     such as weight decay.
@@ -69,17 +74,18 @@ def rank(
             or `PyDataset`, or arrays `(x, y[, sample_weight])`.
         methods: One or several of "leave-one-out" (increase of the loss without the link), "taylor" (gate times gradient, which
             needs TensorFlow), "l0" and "l1" (learned gates), "masks" (Taylor scores, fitted to the loss under random masks), and
-            "random" as a control. Plans use the first by default.
+            "random" as a control. Plans use the first by default. None for "taylor", with JAX for "leave-one-out".
         loss: Anything that `compile` takes; None for the loss of the compiled model.
         include_blocks: Whether to rank residual blocks too.
         include_widths: Whether to rank the channels of every width group too. Every method measures them by Taylor expansion,
-            which needs TensorFlow, except "masks", which fits these scores too, and "random", which draws them.
+            which needs TensorFlow, except "masks", which fits these scores too, and "random", which draws them. None: where
+            TensorFlow is the backend.
         limit: Largest number of examples; the first ones are used.
         seed: Seed of the method "random".
         memory_budget: Memory for the examples, and for the activations of a batch, such as "1GiB" or a number of bytes.
 
     Returns:
-        The importance of each link by each method.
+        The importance of each link, block and channel by each method.
 
     Raises:
         HRNetError: The model contains no HRNet, is quantized or has no loss; the data do not fit to it, or are fewer than two
@@ -93,7 +99,8 @@ def rank(
     network = GatedNetwork.of(model, include_blocks=include_blocks)
     if is_quantized(model):
         raise HRNetError(f"`model` {model.name} is quantized; rank the model that it was made from")
-    methods = _checked_methods(methods, include_widths=include_widths)
+    include_widths = BACKEND == "tensorflow" if include_widths is None else include_widths
+    methods = _checked_methods(default_methods() if methods is None else methods, include_widths=include_widths)
     examples = KerasRankingData.prepare(data, model, loss, limit=limit, memory_budget=parse_memory(str(memory_budget)))
     return rank_network(network, examples, methods, include_widths=include_widths, seed=seed)
 
@@ -158,10 +165,10 @@ def _checked_methods(methods: str | Sequence[str], *, include_widths: bool) -> S
 def rank_run(
     run: Run,
     data: TaskDataset,
-    methods: Sequence[str] = DEFAULT_METHODS,
+    methods: str | Sequence[str] | None = None,
     *,
-    include_blocks: bool = False,
-    include_widths: bool = False,
+    include_blocks: bool = True,
+    include_widths: bool | None = None,
     seed: int = 0,
     memory_budget: int = MEMORY_BUDGET,
 ) -> Ranking:
@@ -170,10 +177,9 @@ def rank_run(
     Args:
         run: A trained or pruned run.
         data: The items to measure importance on.
-        methods: Names from `METHODS`. Pruning uses the first by default.
+        methods: Names from `METHODS`. Pruning uses the first by default. None for `default_methods`.
         include_blocks: Whether to rank residual blocks too.
-        include_widths: Whether to rank the channels of every width group too. Every method measures them by Taylor expansion,
-            which needs TensorFlow, except "random", which draws them.
+        include_widths: Whether to rank the channels of every width group too, see `rank`.
         seed: Seed of the method "random".
         memory_budget: Memory for examples, and for the activations of a batch, in bytes.
     """
@@ -182,6 +188,8 @@ def rank_run(
     spec = run.hrnet_spec
     check_category(run, data)
     check_writable(run.path / RANKING_FILE)
+    include_widths = BACKEND == "tensorflow" if include_widths is None else include_widths
+    methods = default_methods() if methods is None else methods
     network = GatedNetwork.of(run.model(), include_blocks=include_blocks)
     examples = TaskRankingData.prepare(data, spec, run_settings(run), memory_budget, progress=True)
     ranking = rank_network(network, examples, methods, include_widths=include_widths, seed=seed)

@@ -48,7 +48,7 @@ def journey() -> dict[str, Any]:
     keras.utils.set_random_seed(0)
     model = two_headed()
     compile_heads(model)
-    ranking = rank(model, (IMAGES, TARGETS), limit=4)
+    ranking = rank(model, (IMAGES, TARGETS), methods="leave-one-out", include_blocks=False, include_widths=False, limit=4)
     half = plan(model, ranking, keep_links=0.5)
     pruned, smaller = (prune(model, half, batch_norm_data=data) for data in (None, (IMAGES, TARGETS)))
     compile_heads(smaller)

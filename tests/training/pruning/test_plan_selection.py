@@ -17,9 +17,11 @@ from hrnet_tf.runs.pruning import Plan, units_kept
 from hrnet_tf.runs.ranking import Ranking
 from hrnet_tf.spec.units import Unit
 from mobile_eval.errors import HRNetError
+from training.pruning.budget import Budget
 from training.pruning.candidate_latency import candidates_of
 from training.pruning.cost_model import narrower, profile_network
 from training.pruning.plan import plan
+from training.pruning.plan_run import PruneOptions
 from training.pruning.prune import prune
 from training.pruning.selection import candidates
 
@@ -133,3 +135,53 @@ def test_ranking_of_other_widths(model: KerasModel, ranking: Ranking) -> None:
     channels = {**ranking.channels["taylor"], "branch1": (0.5,) * 3}
     with pytest.raises(HRNetError, match=r"`ranking`.* 3 scores of branch1, the network has 16 channels"):
         plan(model, dataclasses.replace(ranking, channels={"taylor": channels}), keep_macs=0.5, **EXACT)
+
+
+LINKS_ONLY = {"selection": "greedy", "include_blocks": False, "include_widths": False, "rerank": False}
+LINKS_AND_BLOCKS = {**LINKS_ONLY, "include_blocks": True}
+ALL = {"selection": "exact", "include_blocks": True, "include_widths": True, "rerank": True}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "budget", "given", "decided"),
+    [
+        ("links", {"keep_latency": 0.5}, {}, LINKS_ONLY),
+        ("links blocks", {"keep_latency": 0.5}, {}, LINKS_AND_BLOCKS),
+        ("links blocks widths", {"keep_latency": 0.5}, {}, ALL),
+        ("links blocks widths", {"max_drop": 0.01}, {}, LINKS_AND_BLOCKS),
+        ("links blocks widths", {"keep_macs": 0.5}, {"include_widths": False}, LINKS_AND_BLOCKS),
+        ("links blocks widths", {"keep_macs": 0.5}, {"selection": "greedy"}, LINKS_AND_BLOCKS),
+        ("links blocks widths", {"keep_macs": 0.5}, {"method": "random"}, {**ALL, "rerank": False}),
+        (
+            "links blocks widths",
+            {"keep_macs": 0.5},
+            {"rerank": False, "include_blocks": False},
+            {**ALL, "rerank": False, "include_blocks": False},
+        ),
+        ("links", {"keep_macs": 0.5}, {"selection": "exact"}, {**LINKS_ONLY, "selection": "exact", "rerank": True}),
+    ],
+)
+def test_options_are_decided_by_what_was_ranked(
+    kinds: str, budget: dict[str, float], given: dict[str, Any], decided: dict[str, Any], ranking: Ranking
+) -> None:
+    scores = {unit: value for unit, value in ranking.importance().items() if "blocks" in kinds or unit in ranking.spec.links}
+    channels = ranking.channels if "widths" in kinds else {}
+    ranked = dataclasses.replace(ranking, scores={"taylor": scores}, channels=channels)
+    options = PruneOptions.for_ranking(ranked, Budget(**budget), **given)
+    assert {name: getattr(options, name) for name in decided} == decided
+
+
+@pytest.mark.slow
+def test_a_model_is_selected_exactly_where_candidates_can_be_measured(
+    model: KerasModel, ranking: Ranking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "RANDOM_NETWORKS", 2)
+    monkeypatch.setattr(candidates, "SELECTED_NETWORKS", 2)
+    without_data = plan(model, ranking, keep_macs=0.6)
+    assert without_data.channels == {}
+    assert len(without_data.steps) > 1
+    rng = np.random.default_rng(0)
+    data = (rng.random((4, 32, 32, 3), np.float32), rng.random((4, 8, 8, 5), np.float32))
+    with_data = plan(model, ranking, keep_macs=0.6, width_multiple=2, data=data, loss="mse")
+    assert len(with_data.steps) == 1
+    assert with_data.channels

@@ -153,7 +153,7 @@ def test_leave_one_out_of_a_custom_head_is_the_loss_of_the_smaller_model(heads: 
     data = KerasRankingData.prepare((IMAGES, TARGETS, SAMPLE_WEIGHTS), heads)
     metrics = [float(metric.result()) for metric in heads.metrics]
     weights = model_weights(heads)
-    ranking = rank(heads, (IMAGES, TARGETS, SAMPLE_WEIGHTS), include_blocks=True)
+    ranking = rank(heads, (IMAGES, TARGETS, SAMPLE_WEIGHTS), methods="leave-one-out", include_widths=False)
     spec = hrnet_spec_of(heads)
     assert set(ranking.importance()) == {*spec.links, *spec.live_blocks}
     assert (ranking.spec, ranking.items) == (spec, COUNT)
@@ -197,7 +197,7 @@ def test_bytes_lists_of_outputs_and_losses_by_name() -> None:
 @pytest.mark.slow
 def test_learned_gates_of_a_custom_head(heads: KerasModel) -> None:
     data = (IMAGES, TARGETS, {"maps": SAMPLE_WEIGHTS["maps"]})
-    ranking = rank(heads, data, methods=["l1", "random"], limit=4)
+    ranking = rank(heads, data, methods=["l1", "random"], limit=4, include_blocks=False)
     assert ranking.methods == ("l1", "random")
     assert set(ranking.importance("l1")) == hrnet_spec_of(heads).links
     assert np.ptp(list(ranking.importance("l1").values())) > 0.05
@@ -225,7 +225,7 @@ def test_ranking_of_a_run_is_that_of_its_model(
 
 @pytest.fixture(scope="module")
 def ranking(model: KerasModel) -> Any:
-    return rank(model, (IMAGES, MAPS), methods=["random"], include_blocks=True)
+    return rank(model, (IMAGES, MAPS), methods=["random"], include_widths=False)
 
 
 def test_ranking_as_text_json_data_frame_and_picture(ranking: Any, model: KerasModel, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_ranking_as_text_json_data_frame_and_picture(ranking: Any, model: KerasM
 
 
 def test_widths_as_text_and_data_frame(model: KerasModel) -> None:
-    ranking = rank(model, (IMAGES, MAPS), methods=["random"], include_widths=True)
+    ranking = rank(model, (IMAGES, MAPS), methods=["random"])
     frame, spec = ranking.to_pandas().set_index("unit"), model.spec
     assert set(frame.index[frame["kind"] == "width"]) == set(spec.full_widths)
     assert frame["random"].is_monotonic_decreasing
@@ -309,11 +309,23 @@ def test_sample_weights_of_another_shape(model: KerasModel) -> None:
 
 
 @pytest.mark.slow
-def test_nan_after_the_first_example(model: KerasModel) -> None:
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [("leave-one-out", "`data`: the loss is nan"), ("taylor", "`data`, by taylor: the importance of .* is nan; the loss is not")],
+)
+def test_nan_after_the_first_example(method: str, message: str, model: KerasModel) -> None:
     maps = MAPS.copy()
     maps[3] = np.nan
-    with pytest.raises(HRNetError, match="`data`: the loss is nan"):
-        rank(model, (IMAGES, maps))
+    with pytest.raises(HRNetError, match=message):
+        rank(model, (IMAGES, maps), methods=method)
+
+
+@pytest.mark.slow
+def test_links_blocks_and_channels_are_ranked_by_taylor_unless_told_otherwise(model: KerasModel) -> None:
+    ranking = rank(model, (IMAGES, MAPS))
+    assert ranking.methods == ("taylor",)
+    assert set(ranking.importance()) == {*model.spec.links, *model.spec.live_blocks}
+    assert set(ranking.channels["taylor"]) == set(model.spec.full_widths)
 
 
 def test_models_that_cannot_be_ranked(model: KerasModel) -> None:
