@@ -19,7 +19,7 @@ hrnet convert "$out/finder-qat" --output "$out/find-int8.tflite"
 hrnet data synthetic $scenes --output "$out/people"
 hrnet train pose-small-v1 --modules 1,2,2 --input-size 128x96 $people --epochs 20 --precision bfloat16 --sigma 2 --rotation 20 --scale 0.2 \
   --output "$out/full" --resume
-hrnet rank "$out/full" --annotations "$out/people/person_keypoints_train.json" --images "$out/people/images" --limit 400
+hrnet rank "$out/full" --annotations "$out/people/person_keypoints_train.json" --images "$out/people/images" --limit 400 --method leave-one-out --no-blocks --no-widths
 hrnet prune "$out/full" $people --keep-latency 0.75 --epochs 10 --precision bfloat16 --output "$out/pruned" --resume
 for run in full pruned; do
   hrnet quantize "$out/$run" $people --epochs 1 --output "$out/$run-qat" --resume

@@ -60,8 +60,8 @@ case $task in
 esac
 
 hrnet train $network $data_options $train_options --output "$out/full" --resume
-hrnet rank "$out/full" $rank_options --blocks
-hrnet prune "$out/full" --blocks --keep-latency $keep_latency $data_options $prune_options --output "$out/pruned" --resume
+hrnet rank "$out/full" $rank_options --method leave-one-out --no-widths
+hrnet prune "$out/full" --keep-latency $keep_latency $data_options $prune_options --output "$out/pruned" --resume
 for run in full pruned; do
   hrnet quantize "$out/$run" $data_options $quantize_options --output "$out/$run-qat" --resume
   hrnet convert "$out/$run" --format float32 --output "$out/$run-float32.tflite"

@@ -25,7 +25,6 @@ class Demo:
         pruned_epochs: Number of epochs after pruning.
         quantized_epochs: Number of epochs of quantization-aware fine-tuning.
         pruning: Budget for `hrnet prune`.
-        include_blocks: Whether residual blocks are pruned too. If the head uses all branches, few become unreachable.
         ranking_items: Number of items that importance is measured on.
     """
 
@@ -36,7 +35,6 @@ class Demo:
     pruned_epochs: int = 5
     quantized_epochs: int = 2
     pruning: str = "--keep-latency 0.8"
-    include_blocks: bool = True
     ranking_items: int = 300
 
 
@@ -46,7 +44,6 @@ DEMOS = {
         f"pose-small-v1 --input-size 96x64 {SMALL} 1,1,2",
         "--sigma 1.5 --rotation 20 --scale 0.2",
         pruning="--keep-latency 0.75",
-        include_blocks=False,
     ),
     "landmarks": Demo(f"landmarks-small-v1 --input-size 64x64 --head-width 32 {SMALL} 1,1,2", "--rotation 20 --batch-size 16"),
     "segmentation": Demo(
@@ -123,7 +120,6 @@ def network_steps(output: Path, demo: Demo, data: DemoData, models: Sequence[str
         The commands, and the files.
     """
     train = (*data.train, "--resume")
-    units = "--blocks" if demo.include_blocks else ""
     runs = {name: output / name for name in ("full", "pruned", "full-qat", "pruned-qat")}
     files = {name: output / f"{name}.tflite" for name in models}
 
@@ -137,8 +133,8 @@ def network_steps(output: Path, demo: Demo, data: DemoData, models: Sequence[str
 
     steps = [
         step(f"train {demo.network}", *train, demo.recipe, *training(demo.epochs, "full")),
-        step("rank", runs["full"], *data.rank, units, f"--limit {demo.ranking_items}", result=runs["full"] / "ranking.json"),
-        step("prune", runs["full"], units, demo.pruning, *train, *training(demo.pruned_epochs, "pruned")),
+        step("rank", runs["full"], *data.rank, f"--limit {demo.ranking_items}", result=runs["full"] / "ranking.json"),
+        step("prune", runs["full"], demo.pruning, *train, *training(demo.pruned_epochs, "pruned")),
         step("quantize", runs["full"], *train, *training(demo.quantized_epochs, "full-qat")),
         step("quantize", runs["pruned"], *train, *training(demo.quantized_epochs, "pruned-qat")),
         *map(convert, models),

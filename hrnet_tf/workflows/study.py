@@ -36,7 +36,7 @@ EXACT, ALL_UNITS = "--selection exact", "--blocks --widths"
 SELECTIONS = {  # options of `hrnet prune` by kind of arm
     "units": f"{EXACT} {ALL_UNITS} --method taylor --rerank",
     "random": f"{EXACT} {ALL_UNITS} --method random",
-    "links": f"{EXACT} --method taylor --rerank --accept-closest",
+    "links": f"{EXACT} --no-blocks --no-widths --method taylor --rerank --accept-closest",
     "greedy": "--selection greedy --blocks --method leave-one-out --accept-closest",
 }
 

@@ -24,7 +24,7 @@ METRICS = {"landmarks": "NME", "segmentation": "mIoU", "classification": "top-1"
 @pytest.mark.parametrize("task", NETWORKS)
 def test_demo(task: str, tmp_path: Path) -> None:
     network = f"{NETWORKS[task]} {MICRO}"
-    micro = Demo(network, "--batch-size 8", (60, 10), 1, 1, 1, "--keep-links 0.5", include_blocks=False, ranking_items=16)
+    micro = Demo(network, "--batch-size 8", (60, 10), 1, 1, 1, "--keep-links 0.5", ranking_items=16)
     command = typer.main.get_command(app)
     report = run_demo(tmp_path / "job", lambda arguments: command.main(arguments, standalone_mode=False), task, micro)
     results = json.loads(report.with_name("results.json").read_text())
@@ -40,7 +40,7 @@ def test_demo(task: str, tmp_path: Path) -> None:
 def test_pipeline_demo(tmp_path: Path) -> None:
     """A detector, a pose network that is pruned, figures of both chains, and a clip."""
     network = "pose-small-v1 --input-size 64x64 --width 4 --stem-width 4 --stage1-width 4 --modules 1,1 --blocks 1"
-    model = Demo(network, "--batch-size 8", (40, 5), 1, 1, 1, "--keep-links 0.5", include_blocks=False, ranking_items=16)
+    model = Demo(network, "--batch-size 8", (40, 5), 1, 1, 1, "--keep-links 0.5", ranking_items=16)
     finder = "find-small --input-size 64x64 --width 4 --stem-width 4 --stage1-width 4 --modules 1 --blocks 1 --batch-size 8"
     micro = PipelineDemo(model, finder, "--image-size 96x96 --people 2", (40, 5), epochs=1, clip_frames=4)
     command = typer.main.get_command(app)

@@ -36,7 +36,6 @@ SMALL = Demo(
     DEMOS["pose"].recipe,
     images=(40, 8),
     pruning=f"{DEMOS['pose'].pruning} --accept-closest",  # the latency of so small a network is noisy
-    include_blocks=False,
     epochs=2,
     pruned_epochs=1,
     quantized_epochs=1,
