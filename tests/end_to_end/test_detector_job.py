@@ -29,7 +29,7 @@ def job(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = f"{images} --train-annotations {shapes / 'train.json'} --val-annotations {shapes / 'val.json'}"
     for line in (
         f"train {NETWORK} {data} {TRAIN_OPTIONS} --epochs 3 --output {folder}/full",
-        f"rank {folder}/full {images} {val} --limit 4",
+        f"rank {folder}/full {images} {val} --no-blocks --no-widths --limit 4",
         f"prune {folder}/full {data} --keep-macs 0.99 --accept-closest --epochs 1 --batch-size 8 --output {folder}/pruned",
         f"quantize {folder}/pruned {data} --epochs 1 --batch-size 8 --output {folder}/tuned",
         f"convert {folder}/full --format float32 --output {folder}/full.tflite",

@@ -31,7 +31,7 @@ def test_demo(task: str, tmp_path: Path) -> None:
     assert (results["task"], results["metric"]["name"]) == (task, METRICS[task])
     assert [model["label"] for model in results["models"]] == ["full-float32", "pruned-float32", "full-int8", "pruned-int8"]
     full = Run.load(tmp_path / "job" / "full")
-    assert set(full.ranking.importance()) == full.hrnet_spec.links
+    assert set(full.ranking.importance()) == {*full.hrnet_spec.links, *full.hrnet_spec.live_blocks}
     pruned = read_description(tmp_path / "job" / "pruned-int8.tflite")
     assert len(pruned.network["links"]) <= 0.5 * len(full.hrnet_spec.links)
     assert pruned.source["removal"]["metric"] == METRICS[task]

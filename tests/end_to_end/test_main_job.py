@@ -110,9 +110,9 @@ def test_post_training_int8_is_close_to_the_keras_model(job: Path, tmp_path: Pat
     assert 0 < result.parity.max_error < 0.1
 
 
-def test_ranking_contains_all_links_and_plots(job: Path) -> None:
+def test_ranking_contains_all_links_and_blocks_and_plots(job: Path) -> None:
     full = Run.load(job / "full")
-    assert set(full.ranking.importance()) == full.hrnet_spec.links
+    assert set(full.ranking.importance()) == {*full.hrnet_spec.links, *full.hrnet_spec.live_blocks}
     for plot in ("full/ranking.svg", "full/ranking_by_kind.svg", "pruned/links.svg", "pruned/removal.svg"):
         assert (job / plot).read_text().startswith("<svg")
 

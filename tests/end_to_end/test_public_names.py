@@ -49,7 +49,7 @@ def test_runs(work: Work) -> None:
     assert work.full.history.column("epoch") == [1, 2]
     assert len(work.pruned.hrnet_spec.links) == len(work.full.hrnet_spec.links) // 2
     assert work.full.config["batch_size"] == 8
-    assert set(work.full.ranking.importance()) == work.full.hrnet_spec.links
+    assert set(work.full.ranking.importance()) == {*work.full.hrnet_spec.links, *work.full.hrnet_spec.live_blocks}
     loaded = hr.Run.load(work.full.path)
     assert loaded == work.full
     model = loaded.model()

@@ -100,7 +100,7 @@ def test_options_of_each_network() -> None:
         "units-50-seed0"
     )
     assert "--selection exact --blocks --widths --method random" in command_of("random-35-seed0")
-    assert "--selection exact --method taylor --rerank --accept-closest" in command_of("links-75-seed0")
+    assert "--selection exact --no-blocks --no-widths --method taylor --rerank --accept-closest" in command_of("links-75-seed0")
     assert "--selection greedy --blocks --method leave-one-out --accept-closest" in command_of("greedy-35-seed0")
     assert "--links-from /out/runs/units-35-seed0" in command_of("scratch-35-seed0")
     assert "--width 12 --stem-width 48 --stage1-width 24" in command_of("narrow-12-seed0")

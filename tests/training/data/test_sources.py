@@ -84,9 +84,9 @@ def test_suggested_command_works_as_printed(run: Run, hrnet: Hrnet) -> None:
     save_weights(run.weights_path, model_weights(build_model(run.spec)))
     with pytest.raises(HRNetError, match="`hrnet rank") as raised:
         _ = run.ranking
-    for command in (str(raised.value).split("`")[1], run.rank_command(include_blocks=True)):
+    for command in (str(raised.value).split("`")[1], f"{run.rank_command()} --no-blocks"):
         program, *words = shlex.split(command)
         assert program == "hrnet"
         assert hrnet(words, "--limit 4").code == 0
         ranked = run.ranking.importance()
-        assert len(ranked) == len(run.hrnet_spec.links) + ("--blocks" in command) * len(run.hrnet_spec.live_blocks)
+        assert len(ranked) == len(run.hrnet_spec.links) + ("--no-blocks" not in command) * len(run.hrnet_spec.live_blocks)
