@@ -25,7 +25,7 @@ case $task in
     declare -A networks=([hrnet]="pose-small-v1 --modules 1,2,2" [system]="simple-baseline-r50")
     data_options="--images $data/images --train-annotations $data/person_keypoints_train.json --val-annotations $data/person_keypoints_val.json"
     val_options="--images $data/images --annotations $data/person_keypoints_val.json"
-    train_options="--epochs 8 --precision bfloat16 --rotation 20 --scale 0.2"
+    train_options="--epochs 6 --precision bfloat16 --rotation 20 --scale 0.2"
     ;;
   segmentation)
     data=$2/camvid
