@@ -17,6 +17,7 @@ from mobile_eval.viz.link_diagram import link_diagram_svg
 
 RANKING_FILE = "ranking.json"
 PAIR = " ~ "  # separates the names of two methods
+SHOWN_ROWS = 40  # when a ranking is printed
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,18 @@ class Ranking:
         ]
         return sorted([*units, *groups], key=lambda row: -row[self.methods[0]])
 
-    def table(self) -> str:
+    def table(self, most: int | None = None) -> str:
         """Return the importance of every unit, the most important first, and how far halves of the data and methods agree.
 
         The importance of a width group is the sum of its channels'.
+
+        Args:
+            most: Number of rows to show, half of them of the most and half of the least important; None for all.
         """
         scores = [[row["unit"], *(f"{row[method]:.2e}" for method in self.methods)] for row in self.rows()]
+        if most is not None and len(scores) > most:
+            others = [f"... {len(scores) - most} others ...", *("" for _ in self.methods)]
+            scores[most // 2 : len(scores) - most // 2] = [others]
         correlations = []
         for row, name in enumerate(self.methods):
             pairs = [(name, method) if index > row else None for index, method in enumerate(self.methods)][1:]
@@ -125,7 +132,7 @@ class Ranking:
         return f"{importance}\n\n{text_table(['rank correlation', 'two halves', *self.methods[1:]], correlations)}"
 
     def __str__(self) -> str:
-        return self.table()
+        return self.table(SHOWN_ROWS)
 
     def to_json(self) -> JsonObject:
         """Return the ranking as plain data, the content of ranking.json: the most important units of each method come first."""

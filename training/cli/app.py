@@ -140,7 +140,7 @@ def rank(
         memory_budget=budget_bytes,
     )
     typer.echo(f"{ranking}\n")
-    typer.echo(f"ranking: {loaded.path / 'ranking.json'}, picture: {loaded.path / 'ranking.svg'}")
+    typer.echo(f"all of the ranking: {loaded.path / 'ranking.json'}, picture: {loaded.path / 'ranking.svg'}")
 
 
 @app.command(rich_help_panel="Compress")

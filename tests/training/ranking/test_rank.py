@@ -250,6 +250,17 @@ def test_ranking_as_text_json_data_frame_and_picture(ranking: Any, model: KerasM
         ranking.check_spec(model.spec.without({min(model.spec.links)}))
 
 
+def test_a_long_ranking_is_printed_in_part(model: KerasModel) -> None:
+    ranking = rank(model, (IMAGES, MAPS), methods=["random"])
+    every, shown = ([line.split() for line in ranking.table(most).splitlines()] for most in (None, 10))
+    count = len(ranking.rows())
+    assert len(every) == count + 4
+    assert shown[1:6] == every[1:6]
+    assert shown[6] == ["...", str(count - 10), "others", "..."]
+    assert shown[7:] == every[count - 4 :]
+    assert str(ranking) == ranking.table(40)
+
+
 def test_widths_as_text_and_data_frame(model: KerasModel) -> None:
     ranking = rank(model, (IMAGES, MAPS), methods=["random"])
     frame, spec = ranking.to_pandas().set_index("unit"), model.spec
