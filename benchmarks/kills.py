@@ -153,7 +153,6 @@ def run_command(arguments: Sequence[str]) -> None:
         pruned_epochs=1,
         quantized_epochs=1,
         pruning="--keep-macs 0.9",
-       
         ranking_items=8,
     )
     print(READY, file=sys.stderr, flush=True)

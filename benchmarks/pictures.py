@@ -33,12 +33,22 @@ def main() -> None:
     networks = {task: read_description(RESULTS.parent / name / "full-int8.tflite") for task, name in FOLDERS.items()}
     diagrams = link_diagrams_svg({task: (network.network, network.importance) for task, network in networks.items()})
     write_text(folder / "links-of-tasks.svg", diagrams)
-    sizes = json.loads((RESULTS.parent / "sizes" / "results.json").read_text(encoding="utf-8"))
+    sizes = stored("sizes/results.json")
     write_text(folder / "pck-by-input-size.svg", accuracy_by_size_svg(size_lines(sizes["models"]), sizes["metric"]["name"]))
     write_text(folder / "cost-by-input-size.svg", cost_by_size_svg(size_lines(sizes["models"])))
-    systems = json.loads((RESULTS.parent / "systems.json").read_text(encoding="utf-8"))
+    for task in ("classification", "segmentation"):
+        trained = stored(f"systems-trained/{task}.json")
+        picture = accuracy_by_size_svg(size_lines(trained["models"]), trained["metric"]["name"])
+        write_text(folder / f"trained-{task}-by-input-size.svg", picture)
+    systems = stored("systems.json")
     for task in systems:
         write_text(folder / f"systems-{task}-int8.svg", draw(task, "int8", systems[task]["int8"]))
+
+
+def stored(name: str) -> dict[str, Any]:
+    """The stored results of that name."""
+    results: dict[str, Any] = json.loads((RESULTS.parent / name).read_text(encoding="utf-8"))
+    return results
 
 
 def size_lines(models: list[dict[str, Any]]) -> list[SizeLine]:
