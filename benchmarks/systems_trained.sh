@@ -29,7 +29,7 @@ case $task in
     ;;
   segmentation)
     data=$2/camvid
-    sizes="64x96 96x128"
+    sizes="64x64 64x96"
     declare -A networks=([hrnet]="segment-small-v1 --modules 1,2,2" [system]="deeplabv3-r50")
     data_options="--images $data/train/images --masks $data/train/masks --val-images $data/val/images --val-masks $data/val/masks"
     val_options="--images $data/val/images --masks $data/val/masks"
