@@ -200,14 +200,14 @@ def _plan_run(run: Run, data: Dataset | None, budget: dict[str, Any], options: d
 
 def _prune_options(run: Run, budget: dict[str, Any], options: dict[str, Any]) -> PruneOptions:
     from training.pruning.budget import Budget
-    from training.pruning.plan_run import PruneOptions
+    from training.pruning.plan_run import PruneOptions, ranking_of
 
     profiles = _profiles(options.pop("profile", None))
     for profile in profiles or ():
         if not isinstance(profile, str | os.PathLike):
             raise HRNetError(f"`profile` of a run must be a file, which the new run refers to, got {type(profile).__name__}")
     files = None if profiles is None else tuple(map(str, profiles))
-    return PruneOptions.for_ranking(run.ranking, Budget(**budget), profile=files, **options)
+    return PruneOptions.for_ranking(ranking_of(run), Budget(**budget), profile=files, **options)
 
 
 @overload

@@ -170,7 +170,7 @@ def dilate_directly(layer: KerasLayer) -> KerasLayer:
     """Make a dilated `Conv2D` call TensorFlow's kernel for dilation, and return it.
 
     Keras calls `tf.nn.convolution`, which moves pixels into the batch and back. At a dilation of the size of the map almost all
-    of what it computes is padding: training DeepLabv3 takes 40 times as long on a processor (`benchmarks/dilated_training.py`).
+    of what it computes is padding: training DeepLabv3 takes 23 times as long on a processor (`benchmarks/dilated_training.py`).
     A copy from the layer's config is as Keras makes it.
     """
 

@@ -162,11 +162,11 @@ class PlanOptions:
     def prune_options(self, run: Run) -> PruneOptions:
         """Return the options of pruning a run. Raises HRNetError if it is not ranked, or they do not fit together."""
         from training.pruning.budget import Budget
-        from training.pruning.plan_run import PruneOptions
+        from training.pruning.plan_run import PruneOptions, ranking_of
 
         budget = Budget(self.keep_latency, self.keep_macs, self.keep_links, self.max_drop)
         return PruneOptions.for_ranking(
-            run.ranking,
+            ranking_of(run),
             budget,
             method=self.method,
             selection=self.selection,

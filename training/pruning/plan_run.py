@@ -117,13 +117,18 @@ def costs_of(run: Run, options: PruneOptions) -> Costs:
     return Costs(spec, options.budget.name, profile=options.profile, include_widths=options.include_widths, threads=threads)
 
 
-def check_prunable(run: Run, options: PruneOptions) -> Importance:
-    """Return the importance of what may be removed from a run. Raises HRNetError if it cannot be pruned with these options."""
+def ranking_of(run: Run) -> Ranking:
+    """Return the ranking of a run. Raises HRNetError if the run is quantized, or not ranked itself."""
     if run.quantized:
         raise HRNetError(f"{run.path} is quantized; prune the run it came from: {run.parent_path}")
-    spec, ranking = run.hrnet_spec, run.ranking
-    if ranking.source_run:
-        raise HRNetError(f"{run.path} has only the ranking of {ranking.source_run}: rank it with `{run.rank_command()}`")
+    if run.ranking.source_run:
+        raise HRNetError(f"{run.path} has only the ranking of {run.ranking.source_run}: rank it with `{run.rank_command()}`")
+    return run.ranking
+
+
+def check_prunable(run: Run, options: PruneOptions) -> Importance:
+    """Return the importance of what may be removed from a run. Raises HRNetError if it cannot be pruned with these options."""
+    spec, ranking = run.hrnet_spec, ranking_of(run)
     blocks, widths = options.include_blocks, options.include_widths
     importance = Importance.of(ranking, options.method, include_blocks=blocks, include_widths=widths)
     importance.check(spec, f"{run.path / RANKING_FILE}", f"rank it again with `hrnet rank {run.path}`")
