@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -130,15 +130,8 @@ def rank(
     data = TASKS[loaded.spec.task].load(ranking_source)
     log_skipped(ranking_source, data)
     names = list(METHODS) if methods == ["all"] else methods
-    ranking = rank_run(
-        loaded,
-        data.head(limit),
-        names,
-        include_blocks=include_blocks,
-        include_widths=include_widths,
-        seed=seed,
-        memory_budget=budget_bytes,
-    )
+    units: dict[str, Any] = {"include_blocks": include_blocks, "include_widths": include_widths}
+    ranking = rank_run(loaded, data.head(limit), names, **units, seed=seed, memory_budget=budget_bytes)
     typer.echo(f"{ranking}\n")
     typer.echo(f"all of the ranking: {loaded.path / 'ranking.json'}, picture: {loaded.path / 'ranking.svg'}")
 
