@@ -6,7 +6,7 @@
 #
 # TASK is classification, pose or segmentation. DATA contains the data sets: cells/ (blood cells in a folder for each class), lspet/
 # (people as COCO keypoints) and camvid/ (CamVid as images and masks). After an interruption, the same command continues.
-# Classification takes three quarters of an hour on a core, pose and segmentation take an hour and a half each.
+# Each task takes about half an hour on a free core.
 set -euo pipefail
 task=$1
 out=$3
