@@ -50,6 +50,11 @@ def default_methods() -> tuple[str, ...]:
     return ("taylor",) if BACKEND == "tensorflow" else ("leave-one-out",)
 
 
+def ranks_widths(include_widths: bool | None) -> bool:
+    """Return whether channels are ranked; None where the backend can measure them."""
+    return BACKEND == "tensorflow" if include_widths is None else include_widths
+
+
 def rank(
     model: KerasModel,
     data: Dataset,
@@ -99,7 +104,7 @@ def rank(
     network = GatedNetwork.of(model, include_blocks=include_blocks)
     if is_quantized(model):
         raise HRNetError(f"`model` {model.name} is quantized; rank the model that it was made from")
-    include_widths = BACKEND == "tensorflow" if include_widths is None else include_widths
+    include_widths = ranks_widths(include_widths)
     methods = _checked_methods(default_methods() if methods is None else methods, include_widths=include_widths)
     examples = KerasRankingData.prepare(data, model, loss, limit=limit, memory_budget=parse_memory(str(memory_budget)))
     return rank_network(network, examples, methods, include_widths=include_widths, seed=seed)
@@ -188,11 +193,10 @@ def rank_run(
     spec = run.hrnet_spec
     check_category(run, data)
     check_writable(run.path / RANKING_FILE)
-    include_widths = BACKEND == "tensorflow" if include_widths is None else include_widths
-    methods = default_methods() if methods is None else methods
     network = GatedNetwork.of(run.model(), include_blocks=include_blocks)
     examples = TaskRankingData.prepare(data, spec, run_settings(run), memory_budget, progress=True)
-    ranking = rank_network(network, examples, methods, include_widths=include_widths, seed=seed)
+    methods = default_methods() if methods is None else methods
+    ranking = rank_network(network, examples, methods, include_widths=ranks_widths(include_widths), seed=seed)
     ranking.plot(run.path / "ranking.svg")
     write_text(run.path / "ranking_by_kind.svg", importance_by_kind_svg(ranking.link_importance()))
     save_ranking(run.path, ranking)  # last: a folder with ranking.json has the pictures too
