@@ -1,8 +1,6 @@
 """Cost of a network by its convolutions: in multiply-adds, or in milliseconds on a profiled device.
 
-Each convolution that is built costs what it does at its widths, so removing links also saves what becomes unreachable. A small
-network is faster than the sum of its convolutions in the full one, since more of it fits into the caches: measured pruned
-networks calibrate the sum.
+Each convolution that is built costs what it does at its widths, so removing links also saves what becomes unreachable.
 """
 
 from __future__ import annotations
@@ -12,11 +10,9 @@ import json
 import math
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from hrnet_tf.backend.graph import layer_calls
 from hrnet_tf.backend.keras_module import keras
@@ -43,45 +39,6 @@ PROFILED = (  # entries of a spec that the profile of its full network depends o
 )  # fmt: skip
 
 Price = Callable[[Convolution], float]  # cost of a convolution with the widths that it has
-LEAST_EXPONENT, LARGEST_EXPONENT = 0.5, 2.0
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Costs of networks as measured, from sums over their convolutions: shares of the full network's, to a power.
-
-    Attributes:
-        full: The cost of the full network.
-        exponent: The power; above 1 where smaller networks are faster than their sums.
-
-    Example:
-        >>> Calibration(full=8.0, exponent=2.0).cost(4.0)
-        2.0
-    """
-
-    full: float
-    exponent: float
-
-    @classmethod
-    def fitted(cls, full: float, sums: Sequence[float], ratios: Sequence[float]) -> Calibration:
-        """Fit the power to measured networks, with the least squares of logarithms.
-
-        Args:
-            full: The cost of the full network.
-            sums: The sum of each network.
-            ratios: The measured cost of each, over that of the full network.
-        """
-        shares, measured = np.log(np.asarray(sums) / full), np.log(ratios)
-        exponent = float(shares @ measured / (shares @ shares)) if shares.any() else 1.0
-        return cls(full, min(max(exponent, LEAST_EXPONENT), LARGEST_EXPONENT))
-
-    def cost(self, total: float) -> float:
-        """The cost of a network whose sum is `total`."""
-        return self.full * float((total / self.full) ** self.exponent)
-
-    def total(self, cost: float) -> float:
-        """The sum of a network that costs `cost`."""
-        return self.full * float((max(cost, 0.0) / self.full) ** (1 / self.exponent))
 
 
 @dataclass(frozen=True)
@@ -92,37 +49,15 @@ class CostModel:
         unit: Unit of the costs: "ms" or "multiply-adds".
         fixed: Cost of everything that no width and no unit changes.
         price: Cost of a convolution, with what runs beside it.
-        calibration: From the sum to what measured networks cost; None if it is the cost.
     """
 
     unit: str
     fixed: float
     price: Price = field(repr=False)
-    calibration: Calibration | None = None
     _by_widths: dict[HRNetSpec, _PartCosts] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def cost(self, spec: HRNetSpec) -> float:
         """Return the cost of a network. Raises HRNetError, naming the convolution, if the model does not know one of them."""
-        total = self._total(spec)
-        return total if self.calibration is None else self.calibration.cost(total)
-
-    def total_at(self, cost: float) -> float:
-        """Return the sum over the convolutions, and what is fixed, of a network that costs `cost`."""
-        return cost if self.calibration is None else self.calibration.total(cost)
-
-    def calibrated(self, full: HRNetSpec, ratios: Mapping[HRNetSpec, float]) -> CostModel:
-        """Return this model, calibrated by measured networks.
-
-        Args:
-            full: The full network.
-            ratios: The measured cost of smaller networks over that of the full one; none calibrates nothing.
-        """
-        if not ratios:
-            return self
-        calibration = Calibration.fitted(self._total(full), [self._total(spec) for spec in ratios], list(ratios.values()))
-        return dataclasses.replace(self, calibration=calibration)
-
-    def _total(self, spec: HRNetSpec) -> float:
         connected = dataclasses.replace(spec, links=spec.possible_links, removed_blocks=frozenset())
         if connected not in self._by_widths:
             self._by_widths[connected] = _PartCosts.of(connected, self.price)
@@ -199,13 +134,16 @@ def head_multiply_adds(model: KerasModel) -> int:
     return count
 
 
-def latency_cost_model(spec: HRNetSpec, *profiles: ProfileResult) -> CostModel:
+def latency_cost_model(spec: HRNetSpec, *profiles: ProfileResult, ratios: Mapping[HRNetSpec, float] | None = None) -> CostModel:
     """Return the cost model in milliseconds on a profiled device.
+
+    The full network costs what was measured. The latencies of all others calibrate the model.
 
     Args:
         spec: A network; the cost model is that of its full network and all networks pruned from it.
         profiles: Profiles on the device: one of the full network, any number of narrower ones with all links and blocks, and any
-            number of pruned ones, which calibrate the model.
+            number of pruned ones.
+        ratios: Measured latency of further smaller networks over that of the full one.
 
     Raises:
         HRNetError: A profile is of another network, or none is of the full network.
@@ -220,9 +158,12 @@ def latency_cost_model(spec: HRNetSpec, *profiles: ProfileResult) -> CostModel:
     measured = {narrow: measured_convolutions(narrow, profiled) for narrow, profiled in connected.items()}
     attributed = math.fsum(convolution.ms + convolution.beside_ms for convolution in measured[full].values())
     fixed = max(full_ms - attributed, 0.0)  # below 0 by rounding alone
-    model = CostModel(MILLISECONDS, fixed, ConvolutionLatency(measured[full], list(measured.values())))
-    pruned = {smaller: profiled.measured_ms / full_ms for smaller, profiled in by_spec.items() if smaller not in connected}
-    return model.calibrated(full, pruned)
+    latency = ConvolutionLatency(measured[full], list(measured.values()))
+    smaller = {other: profiled.measured_ms / full_ms for other, profiled in by_spec.items() if other != full}
+    if smaller := {**smaller, **(ratios or {})}:
+        latency = latency.calibrated(full, full_ms, fixed, smaller)
+        fixed *= float(latency.coefficients[0])
+    return CostModel(MILLISECONDS, fixed, latency)
 
 
 def is_connected(spec: HRNetSpec) -> bool:

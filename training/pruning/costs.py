@@ -65,11 +65,10 @@ class Costs:
         if not self.by_latency:
             return multiply_adds_cost_model(self.spec, self.head)
         loaded = [item if isinstance(item, ProfileResult) else load_profile(item) for item in self.profiles]
-        model = latency_cost_model(self.spec, *(loaded or map(self._profile, self._profiled())))
-        if not self.include_widths or self.latency_ratio is None:
-            return model
-        full = self.spec.full()
-        return model.calibrated(full, {smaller: self.latency_ratio(smaller) for smaller in calibration_networks(full)})
+        ratios = {}
+        if self.include_widths and self.latency_ratio is not None:
+            ratios = {smaller: self.latency_ratio(smaller) for smaller in calibration_networks(self.spec.full())}
+        return latency_cost_model(self.spec, *(loaded or map(self._profile, self._profiled())), ratios=ratios)
 
     def _profiled(self) -> list[HRNetSpec]:
         """The networks to profile on this machine."""

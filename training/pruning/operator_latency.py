@@ -2,17 +2,24 @@
 
 The operators of a profile belong to convolutions: each to the one that computes it, and additions, upsampling and padding to one
 beside them. A regression over all profiled convolutions with the same kernel estimates how latency depends on the sizes of input,
-output and weights and on the multiply-adds, with coefficients that are not negative. The estimate is corrected for each
-convolution such that it is what was measured at the profiled widths, and in between by interpolation.
+output and weights and on the multiply-adds, with coefficients that are not negative. Kernels of a processor compute several
+channels at once, and what is left over takes as long as a whole group: channels are rounded up to the multiples that fit the
+profiles best. Each convolution's estimate is multiplied by its measured over its estimated time, the median of all profiles.
+
+Operators that are timed alone find their input and weights in the caches and know nothing of the time between operators. So
+measured networks calibrate the sum: it gets a time for each convolution and for each weight, and factors for the rest.
 """
 
 from __future__ import annotations
 
+import copy
+import itertools
 import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -28,9 +35,11 @@ from mobile_eval.typed import Size
 PADDING = re.compile(r"(.+)_pad(\d+)")
 SUMS = re.compile(r"stage(\d+)_module(\d+)_fuse(\d+)")
 SMALLEST_MS = 1e-9
+LEAST_SHARE = 1e-3  # of the longest time of a kind, below which errors are not relative
 HEAD = "head"  # the part of a head, of which only convolutions that read branches depend on widths
-
-Features = Callable[[Convolution], list[float]]
+INPUT_MULTIPLES, OUTPUT_MULTIPLES = (1, 4, 8), (1, 4, 8, 16, 32)  # of channels that kernels compute at once
+UNCALIBRATED = (1.0, 1.0, 0.0, 0.0)  # coefficients of the terms of a convolution
+EXACTLY, STIFFNESS = 100.0, 0.1  # weights of the full network, and of what was before, in a calibration
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,10 @@ class MeasuredConvolution:
 
 
 Measured: TypeAlias = Mapping[str, MeasuredConvolution]  # by name
+Paddings: TypeAlias = tuple[int, int]  # multiples of input and output channels
+Features = Callable[[Convolution], list[float]]
+Kind = Callable[[Convolution], object]
+Time = Callable[[MeasuredConvolution], float]
 
 
 def measured_convolutions(spec: HRNetSpec, profiled: ProfileResult) -> Measured:
@@ -103,94 +116,147 @@ def _owners(
 
 
 class ConvolutionLatency:
-    """Latency of convolutions in ms.
+    """Latency of convolutions in ms: factors times what was measured alone, and a time for each convolution and each weight.
 
     Args:
         full: The convolutions of the full network, by name.
         profiles: Those of all profiled networks.
+        coefficients: Coefficients of the terms, see `terms`.
     """
 
-    def __init__(self, full: Measured, profiles: Sequence[Measured]):
+    def __init__(self, full: Measured, profiles: Sequence[Measured], coefficients: Sequence[float] = UNCALIBRATED):
         self.full = full
-        self._own = _Estimate(full, profiles, _kernel, _convolution_features, lambda measured: measured.ms)
-        self._beside = _Estimate(full, profiles, _kind_beside, _beside_features, lambda measured: measured.beside_ms)
+        self.coefficients = np.asarray(coefficients, np.float64)
+        paddings = _best_paddings(profiles)
+        self._own = _Estimate(full, profiles, _kernel, partial(_convolution_features, paddings=paddings), _own_ms)
+        self._beside = _Estimate(full, profiles, _kind_beside, _beside_features, _beside_ms)
         self._known: dict[tuple[str, int, int, Size], float] = {}
 
     def __call__(self, convolution: Convolution) -> float:
         """Return the latency of a convolution at its widths. Raises HRNetError if the full network does not have it."""
-        if convolution.name not in self.full:
-            raise HRNetError(f"`profile` is of another network: it has no {convolution.name}; profile the full one")
         key = convolution.name, convolution.source, convolution.target, convolution.size
         if key not in self._known:
-            self._known[key] = self._own(convolution) + self._beside(convolution)
+            self._known[key] = float(self.coefficients @ self.terms(convolution))
         return self._known[key]
+
+    def terms(self, convolution: Convolution) -> NDArray[np.float64]:
+        """Return the time of a convolution, that of what runs beside it, 1 for the convolution itself, and its number of weights.
+
+        Raises:
+            HRNetError: The full network does not have it.
+        """
+        if convolution.name not in self.full:
+            raise HRNetError(f"`profile` is of another network: it has no {convolution.name}; profile the full one")
+        return np.asarray([self._own(convolution), self._beside(convolution), 1.0, _weights(convolution)])
+
+    def calibrated(self, full: HRNetSpec, full_ms: float, fixed: float, ratios: Mapping[HRNetSpec, float]) -> ConvolutionLatency:
+        """Return this latency with the coefficients that fit measured networks best. The full network takes what it did.
+
+        Args:
+            full: The full network.
+            full_ms: Its measured time in ms.
+            fixed: Time in ms that no width and no unit changes; the coefficient of the first term is applied to it.
+            ratios: The measured latency of smaller networks over that of the full one.
+        """
+        totals = np.asarray([self._totals(spec, fixed) for spec in (full, *ratios)])
+        of_full = np.maximum(totals[0], SMALLEST_MS)
+        relative = totals[1:] / of_full / np.asarray(list(ratios.values()))[:, None]
+        before = self.coefficients * totals[0] / float(self.coefficients @ totals[0])  # share of each term in the full network
+        matrix = np.vstack([relative, EXACTLY * np.ones((1, len(before))), STIFFNESS * np.eye(len(before))])
+        shares, _ = nnls(matrix, np.concatenate([np.ones(len(ratios)), [EXACTLY], STIFFNESS * before]))
+        calibrated = copy.copy(self)
+        calibrated.coefficients, calibrated._known = shares / shares.sum() * full_ms / of_full, {}
+        return calibrated
+
+    def _totals(self, spec: HRNetSpec, fixed: float) -> NDArray[np.float64]:
+        """The sums of the terms over a network's convolutions, with `fixed` in the first one."""
+        totals = np.sum([self.terms(convolution) for convolution in convolutions(spec)], axis=0)
+        totals[0] += fixed
+        return np.asarray(totals)
 
 
 class _Estimate:
-    """A regression over convolutions of the same kind, corrected to what was measured."""
+    """A regression over convolutions of the same kind, corrected for each convolution."""
 
-    def __init__(
-        self,
-        full: Measured,
-        profiles: Sequence[Measured],
-        kind: Callable[[Convolution], object],
-        features: Features,
-        time: Callable[[MeasuredConvolution], float],
-    ):
+    def __init__(self, full: Measured, profiles: Sequence[Measured], kind: Kind, features: Features, time: Time):
         self.kind, self.features = kind, features
-        samples: dict[object, list[MeasuredConvolution]] = defaultdict(list)
-        for measured in (measured for profile in profiles for measured in profile.values() if time(measured) > 0):
-            samples[kind(measured.convolution)].append(measured)
         self.coefficients = {
             name: _fit([features(member.convolution) for member in members], [time(member) for member in members])
-            for name, members in samples.items()
+            for name, members in _samples(profiles, kind, time).items()
         }
-        self.widest = {name: _width(measured.convolution) for name, measured in full.items()}
-        self.corrections = {name: self._corrections(name, profiles, time) for name in full}
+        self.corrections = {name: self._correction(name, profiles, time) for name in full}
 
     def __call__(self, convolution: Convolution) -> float:
-        widths, factors = self.corrections[convolution.name]
-        relative = _width(convolution) / self.widest[convolution.name]
-        return self._estimated(convolution) * float(np.interp(relative, widths, factors))
+        return self._estimated(convolution) * self.corrections[convolution.name]
 
     def _estimated(self, convolution: Convolution) -> float:
-        """What the regression estimates; convolutions that took no time have factors of 0."""
+        """What the regression estimates; convolutions that took no time have corrections of 0."""
         coefficients = self.coefficients.get(self.kind(convolution))
         return 1.0 if coefficients is None else max(float(np.dot(self.features(convolution), coefficients)), SMALLEST_MS)
 
-    def _corrections(
-        self, name: str, profiles: Iterable[Measured], time: Callable[[MeasuredConvolution], float]
-    ) -> tuple[list[float], list[float]]:
-        """The relative widths at which a convolution was measured, and measured over estimated time."""
-        points = {
-            _width(measured.convolution) / self.widest[name]: time(measured) / self._estimated(measured.convolution)
-            for measured in (profile[name] for profile in profiles if name in profile)
-        }
-        return sorted(points), [points[width] for width in sorted(points)]
+    def _correction(self, name: str, profiles: Iterable[Measured], time: Time) -> float:
+        """Measured over estimated time of a convolution, the median of all profiles."""
+        measured = [profile[name] for profile in profiles if name in profile]
+        return float(np.median([time(one) / self._estimated(one.convolution) for one in measured]))
+
+
+def _samples(profiles: Sequence[Measured], kind: Kind, time: Time) -> dict[object, list[MeasuredConvolution]]:
+    """The profiled convolutions that took any time, by kind."""
+    samples: dict[object, list[MeasuredConvolution]] = defaultdict(list)
+    for measured in (measured for profile in profiles for measured in profile.values() if time(measured) > 0):
+        samples[kind(measured.convolution)].append(measured)
+    return samples
+
+
+def _best_paddings(profiles: Sequence[Measured]) -> Paddings:
+    """The multiples that channels are rounded up to with which the regression is closest to what was measured."""
+    samples = _samples(profiles, _kernel, _own_ms)
+
+    def error(paddings: Paddings) -> float:
+        errors: list[float] = []
+        for members in samples.values():
+            features = [_convolution_features(member.convolution, paddings) for member in members]
+            times = [member.ms for member in members]
+            estimated = np.asarray(features) @ _fit(features, times)
+            errors += list(np.abs(estimated - times) / np.maximum(times, LEAST_SHARE * max(times)))
+        return float(np.mean(errors)) if errors else 0.0
+
+    return min(itertools.product(INPUT_MULTIPLES, OUTPUT_MULTIPLES), key=error)
 
 
 def _fit(features: Sequence[Sequence[float]], times: Sequence[float]) -> NDArray[np.float64]:
     """Coefficients that are not negative, with the least relative errors."""
     matrix, target = np.asarray(features, np.float64), np.asarray(times, np.float64)
-    weights = 1 / np.maximum(target, max(1e-3 * float(target.max()), SMALLEST_MS))
+    weights = 1 / np.maximum(target, max(LEAST_SHARE * float(target.max()), SMALLEST_MS))
     scales = np.maximum(matrix.max(axis=0), 1.0)
     solution, _ = nnls(matrix / scales * weights[:, None], target * weights)
     return np.asarray(solution / scales)
 
 
-def _width(convolution: Convolution) -> float:
-    """The geometric mean of the numbers of channels that a convolution reads and writes."""
-    return math.sqrt(convolution.source * convolution.target)
+def _own_ms(measured: MeasuredConvolution) -> float:
+    return measured.ms
+
+
+def _beside_ms(measured: MeasuredConvolution) -> float:
+    return measured.beside_ms
+
+
+def _weights(convolution: Convolution) -> int:
+    return convolution.kernel**2 * convolution.source * convolution.target
 
 
 def _kernel(convolution: Convolution) -> object:
     return convolution.kernel, convolution.stride
 
 
-def _convolution_features(convolution: Convolution) -> list[float]:
-    """A constant, the numbers of input values, output values and weights, and the multiply-adds."""
+def _convolution_features(convolution: Convolution, paddings: Paddings) -> list[float]:
+    """A constant, the numbers of input and output values, and those of weights and multiply-adds with padded channels."""
     positions = math.prod(convolution.size)
-    weights = convolution.kernel**2 * convolution.source * convolution.target
+    source, target = (
+        math.ceil(width / multiple) * multiple
+        for width, multiple in zip((convolution.source, convolution.target), paddings, strict=True)
+    )
+    weights = convolution.kernel**2 * source * target
     inputs = positions * convolution.stride**2 * convolution.source
     return [1.0, inputs, positions * convolution.target, weights, weights * positions]
 

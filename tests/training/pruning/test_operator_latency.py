@@ -65,8 +65,8 @@ def test_narrower_networks_cost_what_their_operators_take(wide: HRNetSpec) -> No
     assert model.cost(uneven) == pytest.approx(expected_ms(uneven), rel=1e-6)
 
 
-def test_profiled_times_are_met_where_the_regression_does_not_fit(wide: HRNetSpec) -> None:
-    """A convolution that takes three times as long as others of its kind does so at every width."""
+def test_a_slow_convolution_is_slow_at_every_width(wide: HRNetSpec) -> None:
+    """One that takes three times as long as others of its kind, where the regression does not fit."""
     slow = "stage3_module0_branch1_block0_conv1"
 
     def slowed(profiled: ProfileResult) -> ProfileResult:
@@ -74,13 +74,33 @@ def test_profiled_times_are_met_where_the_regression_does_not_fit(wide: HRNetSpe
         return dataclasses.replace(profiled, operators=tuple(times), measured_ms=sum(one.ms for one in times))
 
     full, half = slowed(profile_of(wide)), slowed(profile_of(narrower(wide, 0.5)))
-    model = latency_cost_model(wide, full, half)
-    assert model.cost(wide) == pytest.approx(full.measured_ms, rel=1e-9)
-    assert model.cost(narrower(wide, 0.5)) == pytest.approx(half.measured_ms, rel=1e-9)
     block = ResidualBlock(3, 0, 1, 0)
+    model = latency_cost_model(wide, full)
     times = {one.layer: one.ms for one in full.operators}
     saved = model.cost(wide) - model.cost(wide.without({block}))
     assert saved == pytest.approx(times[slow] + times[f"{block}_conv2"], rel=1e-6)
+    model = latency_cost_model(wide, full, half)
+    assert model.cost(wide) == pytest.approx(full.measured_ms, rel=1e-9)
+    assert model.cost(narrower(wide, 0.5)) == pytest.approx(half.measured_ms, rel=0.01)
+    for one in (one for one in convolutions(narrower(wide, 0.75)) if one.part == block.name):
+        assert model.price(one) == pytest.approx(own_ms(one) * (3 if one.name == slow else 1), rel=0.1)
+
+
+@pytest.mark.parametrize("multiples", [(1, 1), (4, 8), (8, 16)])
+def test_kernels_that_compute_several_channels_at_once(wide: HRNetSpec, multiples: tuple[int, int]) -> None:
+    def padded(spec: HRNetSpec) -> ProfileResult:
+        times = []
+        for one in convolutions(spec):
+            source, target = (math.ceil(w / m) * m for w, m in zip((one.source, one.target), multiples, strict=True))
+            times.append((one.name, 1e-3 + 1e-9 * math.prod(one.size) * one.kernel**2 * source * target))
+        operators = tuple(OperatorTime(index, "X", layer, part_of(layer), ms) for index, (layer, ms) in enumerate(times))
+        network, total = network_description(spec), sum(ms for _, ms in times)
+        return ProfileResult("m.tflite", "0" * 64, "litert", 1, network, operators, total, ENVIRONMENT)
+
+    model = latency_cost_model(wide, *(padded(narrower(wide, share)) for share in (1.0, 0.75, 0.5, 0.25)))
+    for width in (5, 7, 12):
+        spec = wide.with_widths({"branch1": width, "stem_conv1": width, "stage2_module0_branch0_block0_conv1": 3})
+        assert model.cost(spec) == pytest.approx(padded(spec).measured_ms, rel=1e-6)
 
 
 def test_additions_are_shared_by_the_links_into_a_branch(wide: HRNetSpec) -> None:
@@ -93,26 +113,29 @@ def test_additions_are_shared_by_the_links_into_a_branch(wide: HRNetSpec) -> Non
     assert saved == pytest.approx(own_ms(convolution) + 0.5 / 2, rel=1e-6)  # of two links into branch 0
 
 
-def test_measured_pruned_networks_calibrate_the_sum(wide: HRNetSpec) -> None:
-    """Pruned networks that are faster than their operators, by a power of their share of the full network."""
+def test_measured_networks_calibrate_the_sum(wide: HRNetSpec) -> None:
+    """Each convolution and each weight takes time that operators do not when they are timed alone."""
     full = profile_of(wide)
 
-    def faster(spec: HRNetSpec) -> ProfileResult:
+    def slower(spec: HRNetSpec) -> ProfileResult:
+        weights = sum(one.kernel**2 * one.source * one.target for one in convolutions(spec))
+        beside = 2e-3 * len(convolutions(spec)) + 1e-6 * weights
         profiled = profile_of(spec)
-        share = profiled.measured_ms / full.measured_ms
-        return dataclasses.replace(profiled, measured_ms=full.measured_ms * share**1.25)
+        return dataclasses.replace(profiled, measured_ms=profiled.measured_ms + beside)
 
-    networks = [narrower(wide, share).without({FusionLink(4, 0, 3, 0), ResidualBlock(2, 0, 0, 0)}) for share in (0.75, 0.5)]
-    half, *pruned = narrower(wide, 0.5), *networks
-    model = latency_cost_model(wide, full, profile_of(half), *map(faster, pruned))
-    assert model.calibration is not None
-    assert model.calibration.exponent == pytest.approx(1.25, rel=1e-3)
-    assert model.cost(wide) == pytest.approx(full.measured_ms)
-    other = wide.without({FusionLink(3, 0, 0, 2)})
-    for spec in (other, *pruned):
-        assert model.cost(spec) == pytest.approx(faster(spec).measured_ms, rel=1e-3)
-        assert model.total_at(model.cost(spec)) == pytest.approx(expected_ms(spec), rel=1e-3)
-    assert latency_cost_model(wide, full).calibrated(wide, {}).calibration is None
+    removed = {FusionLink(4, 0, 3, 0), ResidualBlock(2, 0, 0, 0)}
+    networks = [narrower(wide, 0.5), wide.without(removed), narrower(wide, 0.75).without(removed), narrower(wide, 0.25)]
+    ratios = {spec: slower(spec).measured_ms / slower(wide).measured_ms for spec in networks}
+    other = wide.without({FusionLink(3, 0, 0, 2), ResidualBlock(3, 0, 1, 0)}).with_widths({"branch1": 8})
+    expected = slower(other).measured_ms / slower(wide).measured_ms
+    for model in (
+        latency_cost_model(wide, full, profile_of(networks[0]), ratios=ratios),
+        latency_cost_model(wide, *map(slower, (wide, *networks))),
+    ):
+        assert model.cost(other) / model.cost(wide) == pytest.approx(expected, rel=0.01)
+    assert model.cost(wide) == pytest.approx(slower(wide).measured_ms)
+    uncalibrated = latency_cost_model(wide, full)
+    assert abs(uncalibrated.cost(other) / uncalibrated.cost(wide) / expected - 1) > 0.03
 
 
 def test_bad_profiles(wide: HRNetSpec) -> None:

@@ -133,7 +133,7 @@ class Selector:
     def _selected(self, limit: Limit) -> Selection:
         program = NetworkProgram(self.spec, self._scores, self._widths)
         if limit.cost < math.inf:
-            program.limit_cost(self.cost_model.price, self.cost_model.total_at(limit.cost) - self.cost_model.fixed)
+            program.limit_cost(self.cost_model.price, limit.cost - self.cost_model.fixed)
         if limit.links < math.inf:
             program.limit_links(limit.links)
         solution = program.program.solve(time_limit=self.time_limit, gap=self.gap)
