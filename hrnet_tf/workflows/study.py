@@ -3,13 +3,14 @@
 A base network is trained for `epochs`. It is the start of the pruned arms, and the teacher of all. Every arm sees the training
 set for the same number of epochs in all, those of its start included:
 
-    full       the base network, trained on with itself as teacher for as long as the pruned ones are
-    units      links, blocks and widths of the base network, chosen by the exact selection from measured candidates
-    links      links only, by the same selection
-    narrow     a narrower network, trained from scratch for the whole time, with the teacher
-    greedy     links and blocks, chosen step by step
-    random     as units, with random importance
-    scratch    the network of units, trained from scratch for the whole time, with the teacher
+    full            the base network, trained on with itself as teacher for as long as the pruned ones are
+    units           links, blocks and widths of the base network, chosen by the exact selection from measured candidates
+    links           links only, by the same selection
+    greedy          links and blocks, chosen step by step
+    random          as units, with random importance
+    narrow          a narrower network, trained from scratch for the whole time, with the teacher
+    scratch         the network of units, trained from scratch for the whole time, with the teacher
+    full-scratch    the full network, trained in the same way
 
 Each arm becomes a float32 and an int8 model (quantization-aware), and all are measured in one interleaved run. A budget is a
 share of the full network's int8 latency.
@@ -30,6 +31,7 @@ from hrnet_tf.workflows.study_presets import StudyPreset
 from mobile_eval.errors import HRNetError
 
 PRECISIONS = ("float32", "int8")
+SCRATCH, FULL_SCRATCH = "scratch", "full-scratch"  # kinds of arms: a pruned network with new weights, and the full one
 DATA, BASE, REPORT = "data", "base", "report"  # jobs beside the arms
 METHODS = ("leave-one-out", "taylor", "random")  # of importance, in the base network
 EXACT, ALL_UNITS = "--selection exact", "--blocks --widths"
@@ -75,6 +77,8 @@ def arms(size: StudyPreset) -> list[Arm]:
     by_budget = [("units", budget) for budget in size.budgets] + [("links", budget) for budget in size.link_budgets]
     controls = [(kind, budget) for kind in size.pruned_kinds if kind != "units" for budget in size.budgets]
     first = [Arm("full", "full"), *_pruned(by_budget)]
+    if SCRATCH in size.pruned_kinds:
+        first.append(Arm(FULL_SCRATCH, FULL_SCRATCH))
     first += [Arm(f"narrow-{width}", "narrow", width=width) for width in size.narrow_widths]
     first += _pruned(controls)
     deciding = [arm for arm in first if arm.name in size.deciding]
@@ -179,7 +183,7 @@ class Study:
         runs = dict(zip(PRECISIONS, (run, quantized), strict=True))
         files = [(precision, self._model(label)) for precision, label in arm.labels.items()]
         convert = [step("convert", runs[name], f"--format {name} --output", file, result=file) for name, file in files]
-        after = (BASE, self._pattern(arm)) if arm.kind == "scratch" else (BASE,)
+        after = (BASE, self._pattern(arm)) if arm.kind == SCRATCH else (BASE,)
         return Job(arm.job, (self._network_step(arm), quantize, *convert), after)
 
     def _network_step(self, arm: Arm) -> Step:
@@ -192,8 +196,8 @@ class Study:
             return self._training((self._network(),), tuning, run, ("--init", base, *teacher, tuning_rate, self._precision()))
         if arm.width is not None:  # in float32: odd widths are slower in bfloat16
             return self._training((self._network(arm.width),), total, run, (*teacher, rate))
-        if arm.kind == "scratch":
-            pattern = ("--links-from", self._run(self._pattern(arm)))
+        if arm.kind in (SCRATCH, FULL_SCRATCH):
+            pattern = () if arm.kind == FULL_SCRATCH else ("--links-from", self._run(self._pattern(arm)))
             return self._training((self._network(),), total, run, (*pattern, *teacher, rate, self._precision()))
         profiles = [part for file in self.options.profile or () for part in ("--profile", Path(file))]
         budget = (f"--keep-latency {arm.budget} {SELECTIONS[arm.kind]}", *profiles, f"{tuning_rate} {self._precision()}")
@@ -211,7 +215,7 @@ class Study:
 
     def _pattern(self, arm: Arm) -> str:
         """Return the run whose network a scratch arm trains anew."""
-        return dataclasses.replace(arm, name=arm.name.replace("scratch", "units"), seed=0).job
+        return dataclasses.replace(arm, name=arm.name.replace(SCRATCH, "units"), seed=0).job
 
     def _run(self, name: str) -> Path:
         return self.output / "runs" / name

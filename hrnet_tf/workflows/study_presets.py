@@ -92,7 +92,7 @@ LSPET = StudyPreset(
     link_budgets=(0.75, 0.65),
     narrow_widths=(12, 8, 5),
     seeds=3,
-    deciding=("full", "units-50", "units-35", "narrow-8", "narrow-5"),
+    deciding=("full", "units-50", "units-35", "scratch-50", "scratch-35", "narrow-8", "narrow-5"),
 )
 FULL_DEPTH = replace(
     LSPET,
@@ -101,7 +101,7 @@ FULL_DEPTH = replace(
     budgets=(0.7, 0.5),
     link_budgets=(0.8, 0.7),
     narrow_widths=(12, 8),
-    pruned_kinds=("units",),
+    pruned_kinds=("units", "scratch"),
     seeds=1,
     deciding=("full", "units-70", "units-50", "narrow-12", "narrow-8"),
 )
@@ -112,7 +112,6 @@ SECOND_TASK = replace(
     budgets=(0.5,),
     link_budgets=(),
     narrow_widths=(12, 8),
-    pruned_kinds=("units", "random", "greedy"),
     seeds=1,
     deciding=("full", "units-50", "narrow-8"),
 )

@@ -16,10 +16,10 @@ from mobile_eval.report.figures import Figure, scatter_figure
 from mobile_eval.report.results import FULL, PRUNED, ComparedModel, StudyArm
 from mobile_eval.typed import checked
 from mobile_eval.viz.scatter import Point
-from mobile_eval.viz.svg import BLUE, GOLD, GREEN, INK, ORANGE, PURPLE, RED
+from mobile_eval.viz.svg import BLUE, GOLD, GRAY, GREEN, INK, ORANGE, PURPLE, RED
 
-NARROW = "narrow"
-SAME_BUDGET = ("links", "greedy", "random", "scratch")  # kinds that pruned networks are compared with at the same budget
+NARROW, SCRATCH, FULL_SCRATCH = "narrow", "scratch", "full-scratch"  # further kinds of arms
+SAME_BUDGET = ("links", "greedy", "random", SCRATCH)  # kinds that pruned networks are compared with at the same budget
 COLORS = {
     FULL: INK,
     PRUNED: BLUE,
@@ -27,7 +27,8 @@ COLORS = {
     NARROW: ORANGE,
     "greedy": PURPLE,
     "random": RED,
-    "scratch": GOLD,
+    SCRATCH: GOLD,
+    FULL_SCRATCH: GRAY,
 }
 MEANING = {
     FULL: "all units, trained on for as long as the pruned networks",
@@ -36,7 +37,8 @@ MEANING = {
     NARROW: "a narrower network, trained from scratch with the teacher",
     "greedy": "links and blocks pruned step by step",
     "random": "links, blocks and widths by random importance, exact selection",
-    "scratch": "the network of units, trained from scratch with the teacher",
+    SCRATCH: "the network of units, trained from scratch with the teacher",
+    FULL_SCRATCH: "the full network, trained from scratch with the teacher",
 }
 ScoreOfSums = Callable[[Array], Array]
 
@@ -207,17 +209,23 @@ def _interval(
 def study_comparisons(
     networks: Sequence[StudyNetwork], metric: Metric, score_of_sums: ScoreOfSums | None
 ) -> list[StudyComparison]:
-    """Return how each pruned network compares with others.
+    """Return how each pruned network, fine-tuned or from scratch, compares with others.
 
     These are the full network, the fastest narrower network that is at least as slow, and the other kinds at the same budget.
     """
     comparisons = []
-    for pruned in (network for network in networks if network.kind == PRUNED):
+    for pruned in (network for network in networks if network.kind in (PRUNED, SCRATCH)):
         same = [other for other in networks if other.precision == pruned.precision]
         narrow = [other for other in same if other.kind == NARROW and other.latency_ms >= pruned.latency_ms]
-        others = [other for other in same if other.kind == FULL]
+        others = [other for other in same if other.kind in (FULL, FULL_SCRATCH)]
         others += [min(narrow, key=lambda other: other.latency_ms)] if narrow else []
-        others += [other for kind in SAME_BUDGET for other in same if (other.kind, other.budget) == (kind, pruned.budget)]
+        others += [
+            other
+            for kind in SAME_BUDGET
+            if kind != pruned.kind
+            for other in same
+            if (other.kind, other.budget) == (kind, pruned.budget)
+        ]
         for other in others:
             interval = _interval(pruned.models, other.models, score_of_sums)
             verdict = _verdict(interval, higher_is_better=metric.higher_is_better)

@@ -103,12 +103,15 @@ def test_options_of_each_network() -> None:
     assert "--selection exact --no-blocks --no-widths --method taylor --rerank --accept-closest" in command_of("links-75-seed0")
     assert "--selection greedy --blocks --method leave-one-out --accept-closest" in command_of("greedy-35-seed0")
     assert "--links-from /out/runs/units-35-seed0" in command_of("scratch-35-seed0")
+    assert command_of("full-scratch-seed0") == command_of("scratch-35-seed0").replace("scratch-35", "full-scratch").replace(
+        " --links-from /out/runs/units-35-seed0", ""
+    )
     assert "--width 12 --stem-width 48 --stage1-width 24" in command_of("narrow-12-seed0")
     narrow = {name for name in jobs if name.startswith("narrow")}
     assert all(("--precision bfloat16" in command_of(name)) == (name not in narrow) for name in jobs if name != "report")
     pruned = ("units-50-seed1", "random-50-seed0", "greedy-50-seed0")
     assert all(jobs[name].after == ("base",) and "prune /out/runs/base" in command_of(name) for name in pruned)
-    assert jobs["narrow-8-seed0"].after == ("base",)
+    assert jobs["narrow-8-seed0"].after == jobs["full-scratch-seed0"].after == ("base",)
     assert jobs["scratch-50-seed0"].after == ("base", "units-50-seed0")
     assert jobs["report"].after == tuple(arm.job for arm in arms(study.size))
     with_profile = Study.of(StudyOptions(**{**vars(LSPET), "profile": ["/p.json"]}), OUT)

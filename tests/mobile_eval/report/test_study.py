@@ -66,17 +66,24 @@ def test_what_a_pruned_network_is_compared_with() -> None:
         ("random-50", "random", 0.5, (0.67,), 5.0),
         ("random-75", "random", 0.75, (0.68,), 7.5),
         ("scratch-50", "scratch", 0.5, (0.75,), 5.0),
+        ("full-scratch", "full-scratch", None, (0.75,), 10.0),
     )
-    by_name = {comparison.other.name: comparison for comparison in study_comparisons(listed, PCK, ratio)}
-    assert list(by_name) == ["full", "narrow-9", "random-50", "scratch-50"]
+    comparisons = study_comparisons(listed, PCK, ratio)
+    by_name = {comparison.other.name: comparison for comparison in comparisons if comparison.pruned.name == "units-50"}
+    assert list(by_name) == ["full", "full-scratch", "narrow-9", "random-50", "scratch-50"]
     assert {name: comparison.verdict for name, comparison in by_name.items()} == {
         "full": "behind",
+        "full-scratch": "behind",
         "narrow-9": "ahead",
         "random-50": "not told apart",
         "scratch-50": "behind",
     }
     assert by_name["narrow-9"].difference == pytest.approx(0.17)
-    errors = {comparison.other.name: comparison.verdict for comparison in study_comparisons(listed, ERROR, ratio)}
+    from_scratch = {other.other.name: other.verdict for other in comparisons if other.pruned.name == "scratch-50"}
+    assert from_scratch == {"full": "ahead", "full-scratch": "not told apart", "narrow-9": "ahead", "random-50": "ahead"}
+    errors = {
+        other.other.name: other.verdict for other in study_comparisons(listed, ERROR, ratio) if other.pruned.kind == "units"
+    }
     assert (errors["full"], errors["narrow-9"]) == ("ahead", "behind")
     unknown = study_comparisons(listed, PCK, None)
     assert {(comparison.interval, comparison.verdict) for comparison in unknown} == {(None, "")}
