@@ -230,6 +230,7 @@ def prune(
     accept_closest: bool = False,
     rounds: int = 1,
     rerank: bool | None = None,
+    from_scratch: bool = False,
     teacher: RunOrPath | None = None,
     execution: Execution | None = None,
     callbacks: Sequence[KerasCallback] = (),
@@ -260,9 +261,9 @@ def prune(  # type: ignore[misc]  # the second argument of a run is called data
             set: a data set as for `fit`, or an array of images. A sum that has lost a term has other statistics. None keeps the
             old ones, which a fine-tuning of some hundred steps replaces too.
         options: For a run, the budget and the other arguments of `plan`; `rounds` of removing, fine-tuning and ranking;
-            `teacher`, a run to distill from instead of `model`; `execution`,
-            `callbacks` and `resume` as of `train`; and settings of the fine-tuning such as `epochs` (10), `learning_rate` (5e-4)
-            and `distill_weight` (0.5).
+            `from_scratch`, to train the smaller network from new weights instead; `teacher`, a run to distill from instead of
+            `model`; `execution`, `callbacks` and `resume` as of `train`; and settings of the fine-tuning such as `epochs` (10),
+            `learning_rate` (5e-4) and `distill_weight` (0.5).
 
     Returns:
         For a model, a functional model with its inputs, outputs and name, not compiled: fine-tune it. For a run, the fine-tuned

@@ -158,6 +158,9 @@ class PlanOptions:
     )
     accept_closest: bool = option(False, "If no network is within the budget, use the closest one.", panel=BUDGET)
     rounds: int = option(1, "Number of prune and fine-tune rounds, which share --epochs.", minimum=1, panel=SELECTION)
+    from_scratch: bool = option(
+        False, "Keep only the chosen network, and train it from new weights, with the full one as teacher.", panel=SELECTION
+    )
 
     def prune_options(self, run: Run) -> PruneOptions:
         """Return the options of pruning a run. Raises HRNetError if it is not ranked, or they do not fit together."""
@@ -176,6 +179,7 @@ class PlanOptions:
             profile=tuple(self.profile) if self.profile else None,
             threads=self.threads,
             rounds=self.rounds,
+            from_scratch=self.from_scratch,
             accept_closest=self.accept_closest,
             width_multiple=self.width_multiple,
         )

@@ -46,6 +46,8 @@ class PruneOptions:
             program for the least importance in all.
         include_widths: Whether channels may be removed too, by an exact selection.
         width_multiple: Number of channels that widths are narrowed to multiples of.
+        from_scratch: Whether the smaller network is trained from new weights, instead of fine-tuned from those that still have a
+            place.
     """
 
     budget: Budget
@@ -59,6 +61,7 @@ class PruneOptions:
     selection: str = GREEDY
     include_widths: bool = False
     width_multiple: int = WIDTH_MULTIPLE
+    from_scratch: bool = False
 
     def __post_init__(self) -> None:
         if self.rounds < 1:

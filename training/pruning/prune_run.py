@@ -1,4 +1,4 @@
-"""Prune a run: remove the units that it needs least, take over the remaining weights, and fine-tune.
+"""Prune a run: remove the units that it needs least, and fine-tune the remaining weights or train new ones.
 
 Pruning can be divided into rounds, each of which removes a part, fine-tunes briefly and ranks the units again. Each round but the
 last is a run of its own in the folder `rounds`, so an interrupted pruning can be resumed.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hrnet_tf.backend.choice import check_same_keras, check_tf_keras
+from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.runs.pruning import PRUNING_FILE, Plan, PruningRecord, load_pruning, save_pruning, units_kept
 from hrnet_tf.runs.ranking import Ranking, save_ranking
@@ -52,12 +53,12 @@ def prune_run(
     execution: Execution | None = None,
     resume: bool = False,
 ) -> Run:
-    """Prune a run and fine-tune the smaller network.
+    """Prune a run, and fine-tune the smaller network or train it from scratch.
 
     Args:
         run: A ranked run.
         options: The budget, relative to the network before anything was removed, and how to choose.
-        config: Settings of the fine-tuning. Its epochs are divided among the rounds.
+        config: Settings of the training. Its epochs are divided among the rounds.
         output: Run folder to write. It gets pruning.json, links.svg and removal.svg beside the usual files.
         teacher: Run to distill from if `config.distill_weight` is above 0; None for `run` itself.
         execution: Devices, callbacks and memory.
@@ -76,7 +77,8 @@ def prune_run(
             rounds.rank(pruned, ranking, include_blocks=options.include_blocks, include_widths=options.include_widths)
         last = number == options.rounds
         epochs = config.schedule.epochs // options.rounds + (config.schedule.epochs % options.rounds if last else 0)
-        round_options = dataclasses.replace(options, budget=options.budget.for_round(number, options.rounds))
+        budget, from_scratch = options.budget.for_round(number, options.rounds), options.from_scratch and last
+        round_options = dataclasses.replace(options, budget=budget, from_scratch=from_scratch)
         folder = output if last else output / ROUNDS / str(number)
         pruned = rounds.prune(pruned, round_options, config.replace(epochs=epochs), folder, resume=resume)
     return pruned
@@ -93,6 +95,9 @@ def _check_startable(
     if config.regularization.sparsity:
         check_tf_keras(SPARSITY)
     check_startable(output, "prune", resume=resume)
+    if options.from_scratch and config.regularization.freeze:
+        frozen = ", ".join(config.regularization.freeze)
+        raise HRNetError(f"`freeze` {frozen} cannot be used with `from_scratch`: new weights would never be trained")
     if config.schedule.epochs < options.rounds:
         raise HRNetError(f"`epochs` must be at least `rounds`, {options.rounds}, got {config.schedule.epochs}")
     check_prunable(run, options)
@@ -142,11 +147,12 @@ class _Rounds:
         inputs = inputs_of(config, self.train, self.val, parent=run, teacher=teacher)
         pruned = Run(output, "prune", plan.spec, known_category(run, self.train), config.to_json(), str(run.path), inputs)
         check_same(pruned)
-        smaller = self._smaller_model(run, plan, config)
+        keras.utils.set_random_seed(config.seed)
         with self.execution.devices.scope():
             model = build_for_training(plan.spec, config)
             teacher_model = build_teacher(teacher, config) if teacher else None
-        set_model_weights(model, model_weights(smaller))
+        if not options.from_scratch:
+            set_model_weights(model, model_weights(self._smaller_model(run, plan, config)))
         companions = functools.partial(_save_plan, plan, run, options, pruned)
         fit(pruned, model, config, self.train, self.val, teacher_model, self.execution, companions=None if stored else companions)
         return pruned
@@ -176,7 +182,7 @@ def _interrupted_plan(output: Path, options: PruneOptions) -> Plan:
     record = load_pruning(pruned)
     if record is None:
         raise HRNetError(f"{output} has no {PRUNING_FILE} with the choice to resume; give another `output`")
-    check_settings(output, record.options, options.to_json())
+    check_settings(output, {"from_scratch": False, **record.options}, options.to_json())  # not written by earlier versions
     return record.plan
 
 

@@ -13,6 +13,7 @@ import pytest
 import training.callbacks.run_checkpoint
 import training.pruning.prune_run
 import training.ranking.rank
+from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.pruning import Plan, load_pruning
@@ -132,6 +133,23 @@ def test_channels_are_removed_in_rounds(few_links: Run, config: TrainingConfig, 
         group: plan.model_spec.width_of(group) for group in plan.model_spec.full_widths
     }.items()
     assert set(load_weights(pruned.weights_path)) == set(model_weights(build_model(pruned.hrnet_spec)))
+
+
+def test_training_from_scratch_begins_with_new_weights(few_links: Run, config: TrainingConfig, tmp_path: Path) -> None:
+    options = PruneOptions(Budget(keep_links=0.5), from_scratch=True)
+    slow = config.replace(epochs=1, learning_rate=1e-9)
+    pruned = prune_run(few_links, options, slow, tmp_path / "pruned")
+    keras.utils.set_random_seed(config.seed)
+    new, trained = model_weights(build_model(pruned.hrnet_spec)), load_weights(pruned.weights_path)
+    kernels = [name for name in new if name.endswith("/kernel")]
+    assert kernels
+    for name in kernels:
+        np.testing.assert_allclose(trained[name], new[name], atol=1e-6)
+    with pytest.raises(HRNetError, match="`from_scratch`"):
+        prune_run(few_links, PruneOptions(Budget(keep_links=0.5)), slow, tmp_path / "pruned", resume=True)
+    with pytest.raises(HRNetError, match="`freeze` stem cannot be used with `from_scratch`"):
+        prune_run(few_links, options, slow.replace(freeze=("stem",)), tmp_path / "frozen")
+    assert not (tmp_path / "frozen").exists()
 
 
 def test_drop_of_the_metric_is_limited(few_links: Run, config: TrainingConfig, tmp_path: Path) -> None:
