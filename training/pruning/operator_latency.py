@@ -197,7 +197,7 @@ class _Estimate:
     def _correction(self, name: str, profiles: Iterable[Measured], time: Time) -> float:
         """Measured over estimated time of a convolution, the median of all profiles."""
         measured = [profile[name] for profile in profiles if name in profile]
-        return float(np.median([time(one) / self._estimated(one.convolution) for one in measured]))
+        return float(np.median([time(entry) / self._estimated(entry.convolution) for entry in measured]))
 
 
 def _samples(profiles: Sequence[Measured], kind: Kind, time: Time) -> dict[object, list[MeasuredConvolution]]:
