@@ -49,6 +49,13 @@ def test_killed_study_is_resumed(tmp_path: Path) -> None:
     units, scratch = (json.loads((out / "runs" / f"{name}-95-seed0" / "spec.json").read_text()) for name in ("units", "scratch"))
     assert units == scratch
     results = json.loads((out / "report" / "results.json").read_text())
-    assert {network["name"] for network in results["study"]["networks"]} == {"full", "units-95", "scratch-95"}
+    assert {network["name"] for network in results["study"]["networks"]} == {
+        "full",
+        "full-scratch",
+        "units-95",
+        "scratch-95",
+    }
     compared = [(comparison["pruned"], comparison["other"]) for comparison in results["study"]["comparisons"]]
-    assert compared == 2 * [("units-95", "full"), ("units-95", "scratch-95")]
+    full = ("full", "full-scratch")
+    units, scratch = ([(f"{kind}-95", other) for other in full] for kind in ("units", "scratch"))
+    assert compared == 2 * [*units, ("units-95", "scratch-95"), *scratch]
