@@ -38,7 +38,7 @@ SMALLEST_MS = 1e-9
 LEAST_SHARE = 1e-3  # of the longest time of a kind, below which errors are not relative
 HEAD = "head"  # the part of a head, of which only convolutions that read branches depend on widths
 INPUT_MULTIPLES, OUTPUT_MULTIPLES = (1, 4, 8), (1, 4, 8, 16, 32)  # of channels that kernels compute at once
-UNCALIBRATED = (1.0, 1.0, 0.0, 0.0)  # coefficients of the terms of a convolution
+UNCALIBRATED = (1.0, 1.0, 0.0, 0.0)  # coefficients of the terms of a convolution: times alone and beside, and no others
 EXACTLY, STIFFNESS = 100.0, 0.1  # weights of the full network, and of what was before, in a calibration
 
 
@@ -121,12 +121,14 @@ class ConvolutionLatency:
     Args:
         full: The convolutions of the full network, by name.
         profiles: Those of all profiled networks.
+
+    Attributes:
         coefficients: Coefficients of the terms, see `terms`.
     """
 
-    def __init__(self, full: Measured, profiles: Sequence[Measured], coefficients: Sequence[float] = UNCALIBRATED):
+    def __init__(self, full: Measured, profiles: Sequence[Measured]):
         self.full = full
-        self.coefficients = np.asarray(coefficients, np.float64)
+        self.coefficients = np.asarray(UNCALIBRATED)
         paddings = _best_paddings(profiles)
         self._own = _Estimate(full, profiles, _kernel, partial(_convolution_features, paddings=paddings), _own_ms)
         self._beside = _Estimate(full, profiles, _kind_beside, _beside_features, _beside_ms)
