@@ -67,7 +67,9 @@ def test_pruned_network_is_smaller(job: Path) -> None:
     full, pruned = (read_description(job / f"{name}-int8.tflite") for name in ("full", "pruned"))
     assert pruned.parameters < full.parameters
     assert pruned.multiply_adds < full.multiply_adds
-    assert set(pruned.network["links"]) < set(full.network["links"])
+    specs = [Run.load(job / name).hrnet_spec for name in ("full", "pruned")]
+    every_unit, remaining = ({*spec.links, *spec.live_blocks} for spec in specs)
+    assert remaining < every_unit  # links or blocks: which ones depends on the latencies that the machine measures
     assert (job / "pruned-int8.tflite").stat().st_size < (job / "full-int8.tflite").stat().st_size
     assert set(full.importance or {}) == set(full.network["links"]) == set(pruned.importance or {})
     record = load_pruning(Run.load(job / "pruned"))
