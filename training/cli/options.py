@@ -161,6 +161,10 @@ class PlanOptions:
     from_scratch: bool = option(
         False, "Keep only the chosen network, and train it from new weights, with the full one as teacher.", panel=SELECTION
     )
+    trials: int = option(
+        1, "Number of networks to train briefly, with ever narrower first layers; the best is kept.", minimum=1, panel=SELECTION
+    )
+    trial_epochs: int = option(3, "Number of epochs of each trial.", minimum=1, panel=SELECTION)
 
     def prune_options(self, run: Run) -> PruneOptions:
         """Return the options of pruning a run. Raises HRNetError if it is not ranked, or they do not fit together."""
@@ -182,6 +186,8 @@ class PlanOptions:
             from_scratch=self.from_scratch,
             accept_closest=self.accept_closest,
             width_multiple=self.width_multiple,
+            trials=self.trials,
+            trial_epochs=self.trial_epochs,
         )
 
 

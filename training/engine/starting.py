@@ -20,10 +20,11 @@ from training.callbacks.terminate_on_nan import BATCH_FILE
 from training.engine.inputs import Inputs
 
 ROUNDS = "rounds"  # folder of the earlier rounds of a run that is made in several rounds
+TRIALS = "trials"  # folder of the brief trainings that decide between networks
 CHECKPOINT = "checkpoint.safetensors"
 TENSORBOARD = "tensorboard"
 COMPANIONS = (PRUNING_FILE, RANKING_FILE, "links.svg", "removal.svg")  # written before run.json
-BEFORE_A_RUN = (*COMPANIONS, SPEC_FILE, ROUNDS, BATCH_FILE, TENSORBOARD)
+BEFORE_A_RUN = (*COMPANIONS, SPEC_FILE, ROUNDS, TRIALS, BATCH_FILE, TENSORBOARD)
 MAY_CHANGE = ("train", "val")  # the paths of the data, which are compared by content
 MAX_SHOWN = 60  # characters of a value in a message
 DATA_NAMES = {"train": "training data", "val": "validation data"}

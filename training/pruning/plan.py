@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 
 from hrnet_tf.backend.types import Dataset, KerasLoss, KerasModel
 from hrnet_tf.models.rebuild import rebuild
@@ -32,6 +33,7 @@ from training.ranking.keras_data import LOSS, KerasRankingData
 RANDOM = "random"  # the method that removes units by importance alone
 GREEDY, EXACT = "greedy", "exact"
 SELECTIONS = (GREEDY, EXACT)
+EARLY = ("stem", "stage1")  # parts before the branches
 
 
 def plan(
@@ -103,7 +105,7 @@ def plan(
     network = GatedNetwork.of(model, include_blocks=any(not isinstance(unit, FusionLink) for unit in importance.units))
     costs = _costs_of(model, budget, profile, threads, include_widths=bool(importance.channels))
     examples = None if data is None else KerasRankingData.prepare(data, model, loss)
-    return plan_within(
+    plans = plans_within(
         budget,
         network,
         importance,
@@ -115,9 +117,10 @@ def plan(
         data=examples,
         rerank_data=examples if rerank else None,
     )
+    return next(plans)
 
 
-def plan_within(
+def plans_within(
     budget: Budget,
     network: GatedNetwork,
     importance: Importance,
@@ -129,8 +132,9 @@ def plan_within(
     at_random: bool,
     data: RankingData | None,
     rerank_data: RankingData | None,
-) -> Plan:
-    """Plan what to remove from a network to meet a budget.
+    early_shares: Sequence[float] = (1.0,),
+) -> Iterator[Plan]:
+    """Plan what to remove from a network to meet a budget, for several largest widths of the layers before the branches.
 
     Args:
         budget: The budget.
@@ -143,14 +147,41 @@ def plan_within(
         at_random: Whether a greedy selection removes single units in the order of their importance, whatever they save.
         data: Examples to measure the loss and the metric on; None to leave them out.
         rerank_data: Examples to measure importance on again; None to trust the given one.
+        early_shares: Largest shares of the channels of stem and stage 1 that an exact selection keeps. The first one is 1.
+
+    Yields:
+        A plan for each share; none where nothing is within the budget at a share below 1.
+
+    Raises:
+        HRNetError: No network is within the budget.
     """
     if selection == EXACT:
-        selector = Selector(network.spec, importance, costs.model, width_multiple)
         candidates = Candidates(network, rerank_data, importance, progress=True) if rerank_data else None
-        return plan_selection(network, ExactSearch(budget, selector, costs.latency_ratio, accept_closest, candidates), data)
+        for share in early_shares:
+            widest = early_widths(network.spec, share, width_multiple)
+            selector = Selector(network.spec, importance, costs.model, width_multiple, widest=widest)
+            exact = ExactSearch(budget, selector, costs.latency_ratio, accept_closest, candidates)
+            try:
+                yield plan_selection(network, exact, data)
+            except HRNetError:
+                if share == 1:
+                    raise
+        return
     search = BudgetSearch(budget, costs.model, costs.latency_ratio, accept_closest=accept_closest)
     increase = LossIncrease(network, rerank_data) if rerank_data else None
-    return plan_removals(network, importance.units, search, data, at_random=at_random, removal_importance=increase)
+    yield plan_removals(network, importance.units, search, data, at_random=at_random, removal_importance=increase)
+
+
+def early_widths(spec: HRNetSpec, share: float, multiple: int) -> dict[str, int]:
+    """Return a share of the channels of the groups of stem and stage 1, rounded up to a multiple.
+
+    Example:
+        >>> from hrnet_tf.spec.presets import preset
+        >>> early_widths(preset("pose-w32"), 0.35, 8)["stem_conv1"]
+        24
+    """
+    early = {group: width for group, width in spec.full_widths.items() if group.startswith(EARLY)}
+    return {group: math.ceil(share * width / multiple) * multiple for group, width in early.items()}
 
 
 def _costs_of(model: KerasModel, budget: Budget, profile: Profiles | None, threads: int, *, include_widths: bool) -> Costs:

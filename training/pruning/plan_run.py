@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from mobile_eval.typed import JsonObject
 from training.config import run_settings
 from training.pruning.budget import SHARES, Budget
 from training.pruning.costs import Costs
-from training.pruning.plan import EXACT, GREEDY, check_selection, is_random, plan_within, selection_for
+from training.pruning.plan import EXACT, GREEDY, check_selection, is_random, plans_within, selection_for
 from training.pruning.selection.importance import WIDTH_MULTIPLE, Importance
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
@@ -24,6 +25,7 @@ from training.ranking.task_data import TaskRankingData
 
 SCORED_ITEMS = 300  # that the metric after each step is measured on
 RERANKED_ITEMS = 192  # that importance is measured on again
+TRIAL_EPOCHS = 3
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class PruneOptions:
         width_multiple: Number of channels that widths are narrowed to multiples of.
         from_scratch: Whether the smaller network is trained from new weights, instead of fine-tuned from those that still have a
             place.
+        trials: Number of networks within the budget that are trained for a few epochs, with ever fewer channels in stem and
+            stage 1 (`training.pruning.trials`). The one with the lowest loss in training is kept.
+        trial_epochs: Number of these epochs for each.
     """
 
     budget: Budget
@@ -62,6 +67,8 @@ class PruneOptions:
     include_widths: bool = False
     width_multiple: int = WIDTH_MULTIPLE
     from_scratch: bool = False
+    trials: int = 1
+    trial_epochs: int = TRIAL_EPOCHS
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
@@ -71,6 +78,13 @@ class PruneOptions:
         check_selection(self.selection, self.budget, self.width_multiple)
         if self.selection == GREEDY and self.include_widths:
             raise HRNetError("`include_widths` needs `selection` exact: a greedy one removes links and blocks only")
+        for name in ("trials", "trial_epochs"):
+            if getattr(self, name) < 1:
+                raise HRNetError(f"`{name}` must be at least 1, got {getattr(self, name)}")
+        if self.trials > 1 and not self.include_widths:
+            raise HRNetError("`trials` are networks of several widths: they need `selection` exact and `include_widths`")
+        if self.trials > 1 and self.rounds > 1:
+            raise HRNetError(f"`trials` need `rounds` 1, got {self.rounds}")
 
     @classmethod
     def for_ranking(
@@ -153,7 +167,26 @@ def plan_run(
     costs: Costs | None = None,
     memory_budget: int = MEMORY_BUDGET,
 ) -> Plan:
-    """Plan the pruning of a run.
+    """Plan the pruning of a run, without trials (see `plans_of_run`).
+
+    Raises:
+        HRNetError: The run cannot be pruned, no network is within the budget, or trials would decide between several.
+    """
+    if options.trials > 1:
+        raise HRNetError("`trials` decide by training, which a plan does without: leave it out, or prune")
+    return next(plans_of_run(run, options, train, val, costs, memory_budget))
+
+
+def plans_of_run(
+    run: Run,
+    options: PruneOptions,
+    train: TaskDataset,
+    val: TaskDataset | None,
+    costs: Costs | None = None,
+    memory_budget: int = MEMORY_BUDGET,
+    early_shares: Sequence[float] = (1.0,),
+) -> Iterator[Plan]:
+    """Plan the pruning of a run, for several largest widths of the layers before the branches.
 
     Args:
         run: A ranked run.
@@ -162,6 +195,7 @@ def plan_run(
         val: Validation set, on whose first items the metric is measured; None for the training set.
         costs: Costs of candidates, to share them between several plans.
         memory_budget: Memory for examples and activations, in bytes.
+        early_shares: Largest shares of the channels of stem and stage 1, by an exact selection. The first one is 1.
     """
     spec, settings = run.hrnet_spec, run_settings(run)
     importance = check_prunable(run, options)
@@ -170,7 +204,7 @@ def plan_run(
     def first_items(data: TaskDataset, items: int) -> RankingData:
         return TaskRankingData.prepare(data.head(items), spec, settings, memory_budget, progress=True)
 
-    return plan_within(
+    return plans_within(
         options.budget,
         network,
         importance,
@@ -181,4 +215,5 @@ def plan_run(
         at_random=is_random(run.ranking, options.method),
         data=first_items(val or train, SCORED_ITEMS),
         rerank_data=first_items(train, RERANKED_ITEMS) if options.rerank else None,
+        early_shares=early_shares,
     )

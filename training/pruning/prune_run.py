@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathlib import Path
 from hrnet_tf.backend.choice import check_same_keras, check_tf_keras
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
+from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.pruning import PRUNING_FILE, Plan, PruningRecord, load_pruning, save_pruning, units_kept
 from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import RUN_FILE, Run
@@ -32,13 +35,16 @@ from training.data.examples import evaluation_batches
 from training.engine.fit import fit
 from training.engine.inputs import check_category, inputs_of, known_category, load_data
 from training.engine.networks import build_for_training, build_teacher, freeze
-from training.engine.starting import ROUNDS, check_same, check_settings, check_startable
+from training.engine.starting import ROUNDS, TRIALS, check_same, check_settings, check_startable
 from training.execution import Execution, check_devices
 from training.optim.sparsity import SPARSITY
 from training.pruning.costs import Costs
-from training.pruning.plan_run import PruneOptions, check_prunable, costs_of, plan_run
+from training.pruning.plan_run import PruneOptions, check_prunable, costs_of, plan_run, plans_of_run
 from training.pruning.prune import LARGEST_BATCH, prune
+from training.pruning.trials import different_plans, early_shares
 from training.ranking.rank import rank_run
+
+logger = logging.getLogger(__name__)
 
 BATCH_NORM_ITEMS = 512  # that BatchNorm's statistics are estimated on
 
@@ -140,9 +146,30 @@ class _Rounds:
     def prune(self, run: Run, options: PruneOptions, config: TrainingConfig, output: Path, *, resume: bool) -> Run:
         """Prune `run` once and fine-tune it, or resume the run in `output`."""
         check_startable(output, "prune", resume=resume)
-        memory_budget = self.execution.memory_budget
         stored = _interrupted_plan(output, options) if (output / RUN_FILE).is_file() else None
-        plan = stored or plan_run(run, options, self.train, self.val, self.costs, memory_budget)
+        if stored:
+            plan = stored
+        elif options.trials > 1:
+            plan = self._best_trial(run, options, config.replace(epochs=options.trial_epochs), output / TRIALS)
+        else:
+            plan = plan_run(run, options, self.train, self.val, self.costs, self.execution.memory_budget)
+        return self._train(run, plan, options, config, output, is_new=stored is None)
+
+    def _best_trial(self, run: Run, options: PruneOptions, config: TrainingConfig, folder: Path) -> Plan:
+        """The plan of the trial with the lowest loss in training, after its last epoch. Trials that were begun are resumed."""
+        numbers = itertools.takewhile(lambda number: (folder / str(number) / RUN_FILE).is_file(), itertools.count(1))
+        begun = [_interrupted_plan(folder / str(number), options) for number in numbers]
+        shares, memory_budget = early_shares(options.trials), self.execution.memory_budget
+        plans = functools.partial(plans_of_run, run, options, self.train, self.val, self.costs, memory_budget, shares)
+        losses: list[tuple[float, Plan]] = []
+        for number, plan in enumerate(different_plans(begun, plans, options.trials), 1):
+            trial = self._train(run, plan, options, config, folder / str(number), is_new=number > len(begun))
+            losses.append((read_history(trial.path)[-1]["loss"], plan))
+            logger.info("trial %d: %s, loss %.4g", number, units_kept(plan.spec), losses[-1][0])
+        return min(losses, key=lambda pair: pair[0])[1]
+
+    def _train(self, run: Run, plan: Plan, options: PruneOptions, config: TrainingConfig, output: Path, *, is_new: bool) -> Run:
+        """Train the network of a plan, or go on."""
         teacher = self.teacher if config.regularization.distill_weight else None
         inputs = inputs_of(config, self.train, self.val, parent=run, teacher=teacher)
         pruned = Run(output, "prune", plan.spec, known_category(run, self.train), config.to_json(), str(run.path), inputs)
@@ -154,7 +181,7 @@ class _Rounds:
         if not options.from_scratch:
             set_model_weights(model, model_weights(self._smaller_model(run, plan, config)))
         companions = functools.partial(_save_plan, plan, run, options, pruned)
-        fit(pruned, model, config, self.train, self.val, teacher_model, self.execution, companions=None if stored else companions)
+        fit(pruned, model, config, self.train, self.val, teacher_model, self.execution, companions=companions if is_new else None)
         return pruned
 
     def _smaller_model(self, run: Run, plan: Plan, config: TrainingConfig) -> KerasModel:
@@ -182,7 +209,8 @@ def _interrupted_plan(output: Path, options: PruneOptions) -> Plan:
     record = load_pruning(pruned)
     if record is None:
         raise HRNetError(f"{output} has no {PRUNING_FILE} with the choice to resume; give another `output`")
-    check_settings(output, {"from_scratch": False, **record.options}, options.to_json())  # not written by earlier versions
+    not_written_by_earlier_versions = {name: getattr(PruneOptions, name) for name in ("from_scratch", "trials", "trial_epochs")}
+    check_settings(output, {**not_written_by_earlier_versions, **record.options}, options.to_json())
     return record.plan
 
 

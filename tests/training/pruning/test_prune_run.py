@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,9 +27,13 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from tests.support.program import Hrnet
 from training.config import TrainingConfig
+from training.engine.fit import fit
+from training.engine.inputs import load_data
 from training.pruning.budget import Budget
-from training.pruning.plan_run import PruneOptions, check_prunable
+from training.pruning.plan import early_widths
+from training.pruning.plan_run import PruneOptions, check_prunable, plan_run
 from training.pruning.prune_run import prune_run
+from training.pruning.trials import early_shares
 
 pytestmark = pytest.mark.slow
 
@@ -120,9 +126,8 @@ def test_channels_are_removed_in_rounds(few_links: Run, config: TrainingConfig, 
     )
     with pytest.raises(HRNetError, match=r"were not ranked: run `hrnet rank .* --blocks --widths`"):
         check_prunable(few_links, options)
-    spec, rng = few_links.hrnet_spec, np.random.default_rng(0)
-    channels = {group: tuple(map(float, rng.random(width) / width)) for group, width in spec.full_widths.items()}
-    save_ranking(few_links.path, dataclasses.replace(few_links.ranking, channels={"random": channels}))
+    spec = few_links.hrnet_spec
+    _rank_channels(few_links)
     pruned = prune_run(few_links, options, config, tmp_path / "pruned")
     plan = plan_of(pruned)
     assert complexity(pruned.hrnet_spec).multiply_adds <= 0.5 * complexity(spec).multiply_adds
@@ -133,6 +138,53 @@ def test_channels_are_removed_in_rounds(few_links: Run, config: TrainingConfig, 
         group: plan.model_spec.width_of(group) for group in plan.model_spec.full_widths
     }.items()
     assert set(load_weights(pruned.weights_path)) == set(model_weights(build_model(pruned.hrnet_spec)))
+
+
+@pytest.mark.journey
+def test_best_of_trials_is_kept(few_links: Run, config: TrainingConfig, tmp_path: Path) -> None:
+    _rank_channels(few_links)
+    options = PruneOptions(
+        Budget(keep_macs=0.5), include_blocks=True, selection="exact", include_widths=True, width_multiple=2,
+        from_scratch=True, trials=3, trial_epochs=1,
+    )  # fmt: skip
+    out, short = tmp_path / "pruned", config.replace(epochs=2)
+    with pytest.raises(HRNetError, match="`trials` decide by training"):
+        plan_run(few_links, options, *load_data(short))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.pruning.prune_run, "fit", _stop_at("2"))
+        with pytest.raises(KeyboardInterrupt):
+            prune_run(few_links, options, short, out)
+    finished = Run.load(out / "trials" / "1")
+    before = finished.weights_path.stat().st_mtime_ns
+    with pytest.raises(HRNetError, match="trial_epochs"):
+        prune_run(few_links, dataclasses.replace(options, trial_epochs=2), short, out, resume=True)
+
+    pruned = prune_run(few_links, options, short, out, resume=True)
+    assert finished.weights_path.stat().st_mtime_ns == before
+    trials = [Run.load(path) for path in sorted((out / "trials").iterdir())]
+    assert len({trial.spec for trial in trials}) == len(trials) > 1
+    shares = early_shares(3)
+    for trial, share in zip(trials, shares, strict=True):
+        assert all(trial.hrnet_spec.width_of(group) <= width for group, width in early_widths(trial.hrnet_spec, share, 2).items())
+    losses = [read_history(trial.path)[-1]["loss"] for trial in trials]
+    assert pruned.spec == trials[losses.index(min(losses))].spec
+    assert [len(read_history(run.path)) for run in (*trials, pruned)] == [*(1 for _ in trials), 2]
+    full = complexity(few_links.hrnet_spec).multiply_adds
+    assert all(complexity(trial.hrnet_spec).multiply_adds <= 0.5 * full for trial in trials)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"trials": 0}, "`trials` must be at least 1, got 0"),
+        ({"trial_epochs": 0}, "`trial_epochs` must be at least 1, got 0"),
+        ({"trials": 2}, "need `selection` exact and `include_widths`"),
+        ({"trials": 2, "rounds": 2, "selection": "exact", "include_widths": True}, "`trials` need `rounds` 1, got 2"),
+    ],
+)
+def test_trials_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(HRNetError, match=message):
+        PruneOptions(Budget(keep_macs=0.5), **options)
 
 
 def test_training_from_scratch_begins_with_new_weights(few_links: Run, config: TrainingConfig, tmp_path: Path) -> None:
@@ -170,6 +222,24 @@ def test_dry_run(trained: Run, drawn: Path, monkeypatch: pytest.MonkeyPatch, hrn
     assert share is not None
     assert 0 < float(share[1]) <= 0.7
     assert {path: path.stat().st_mtime_ns for path in trained.path.parent.rglob("*")} == before
+
+
+def _rank_channels(run: Run) -> None:
+    """Add random importance of channels to the ranking of a run."""
+    rng = np.random.default_rng(0)
+    channels = {group: tuple(map(float, rng.random(width) / width)) for group, width in run.hrnet_spec.full_widths.items()}
+    save_ranking(run.path, dataclasses.replace(run.ranking, channels={"random": channels}))
+
+
+def _stop_at(folder: str) -> Callable[..., None]:
+    """A training that is interrupted in the run of that name, before it begins."""
+
+    def fit_or_stop(run: Run, *arguments: Any, **options: Any) -> None:
+        if run.path.name == folder:
+            raise KeyboardInterrupt
+        fit(run, *arguments, **options)
+
+    return fit_or_stop
 
 
 def _stop(*arguments: object, **options: object) -> None:

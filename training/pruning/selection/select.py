@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hrnet_tf.spec.convolutions import convolutions
 from hrnet_tf.spec.network import HRNetSpec
@@ -64,6 +64,7 @@ class Selector:
         width_multiple: Number of channels that widths are multiples of.
         time_limit: Time limit of the program in seconds, after which the best network so far is taken.
         gap: Relative difference to the bound that is small enough.
+        widest: Largest width of groups; those that are not in it may keep theirs.
 
     Raises:
         HRNetError: `width_multiple` is below 1.
@@ -75,6 +76,7 @@ class Selector:
     width_multiple: int = WIDTH_MULTIPLE
     time_limit: float = TIME_LIMIT
     gap: float = GAP
+    widest: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.width_multiple < 1:
@@ -163,7 +165,9 @@ class Selector:
     @functools.cached_property
     def _widths(self) -> dict[str, tuple[int, ...]]:
         """The widths that each group may have."""
-        return {group: levels(len(scores), self.width_multiple) for group, scores in self.importance.channels.items()}
+        every = {group: levels(len(scores), self.width_multiple) for group, scores in self.importance.channels.items()}
+        most = {group: max(self.widest.get(group, widths[-1]), widths[0]) for group, widths in every.items()}
+        return {group: tuple(width for width in widths if width <= most[group]) for group, widths in every.items()}
 
 
 def _is_reachable(spec: HRNetSpec, block: ResidualBlock) -> bool:

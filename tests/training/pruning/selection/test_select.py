@@ -173,3 +173,13 @@ def test_bad_multiple() -> None:
     spec = network(1)
     with pytest.raises(HRNetError, match=r"`width_multiple`.* 0"):
         Selector(spec, Importance({}), multiply_adds_cost_model(spec), 0)
+
+
+def test_largest_widths_are_kept() -> None:
+    importance = scores_of(POSE, links_and(POSE), ("stem_conv1", "stem_conv2", "branch1"))
+    selector = Selector(POSE, importance, multiply_adds_cost_model(POSE), 2, widest={"stem_conv1": 2, "stem_conv2": 3})
+    selection = selector.select(Limit())
+    assert selection.spec.links == POSE.links
+    assert [selection.spec.width_of(group) for group in ("stem_conv1", "stem_conv2", "branch1")] == [2, 2, 8]
+    assert selection.channels == {group: importance.most_important(group, 2) for group in ("stem_conv1", "stem_conv2")}
+    assert selection.lost == pytest.approx(sum(importance.lost(group, 2) for group in ("stem_conv1", "stem_conv2")))
