@@ -36,6 +36,12 @@ class ModelMasking:
         spec: The network.
         scores: Importance of each channel of the groups that masks narrow.
         batch_statistics: Whether BatchNorm always normalizes by the batch, as a smaller network has statistics of its own.
+
+    Attributes:
+        factors: What the channels of all masked convolutions are multiplied by; a tensor may take its place.
+        slices: Which of the factors are those of a BatchNorm, by its name.
+        groups: The width group that a BatchNorm's convolution writes to; None for outputs that cannot be narrowed.
+        last_norms: The last BatchNorm of each part, by the part's name.
     """
 
     def __init__(
@@ -47,10 +53,10 @@ class ModelMasking:
         masked = [convolution for convolution in convolutions(spec) if norm_name(convolution.name) in layers]
         ends = np.cumsum([0, *(convolution.target for convolution in masked)])
         names = [norm_name(convolution.name) for convolution in masked]
-        self._slices = {name: slice(start, end) for name, start, end in zip(names, ends, ends[1:], strict=False)}
-        self._groups = {name: convolution.writes for name, convolution in zip(names, masked, strict=True)}
-        self._units = _last_norms(names)
-        self._factors = tf.Variable(np.ones(ends[-1], np.float32), trainable=False, name="masking_factors")
+        self.slices = {name: slice(start, end) for name, start, end in zip(names, ends, ends[1:], strict=False)}
+        self.groups = {name: convolution.writes for name, convolution in zip(names, masked, strict=True)}
+        self.last_norms = _last_norms(names)
+        self.factors = tf.Variable(np.ones(ends[-1], np.float32), trainable=False, name="masking_factors")
         self._is_full = tf.Variable(not batch_statistics, trainable=False, name="masking_is_full")
         for layer in layers.values():
             layer.masking = self
@@ -58,16 +64,16 @@ class ModelMasking:
     def apply(self, mask: Mask) -> None:
         """Remove what a mask removes, and nothing else. Moving statistics stay as they are until `clear`."""
         kept = {group: _kept(order, mask.dropped.get(group, 0)) for group, order in self._least_first.items()}
-        removed = {self._units[unit.name] for unit in mask.removed}
-        factors = np.ones(self._factors.shape, np.float32)
-        for name, part in self._slices.items():
-            factors[part] = 0.0 if name in removed else kept.get(self._groups[name] or "", 1.0)
-        self._factors.assign(factors)
+        removed = {self.last_norms[unit.name] for unit in mask.removed}
+        factors = np.ones(self.factors.shape, np.float32)
+        for name, part in self.slices.items():
+            factors[part] = 0.0 if name in removed else kept.get(self.groups[name] or "", 1.0)
+        self.factors.assign(factors)
         self._is_full.assign(False)
 
     def clear(self) -> None:
         """Remove nothing."""
-        self._factors.assign(np.ones(self._factors.shape, np.float32))
+        self.factors.assign(np.ones(self.factors.shape, np.float32))
         self._is_full.assign(not self.batch_statistics)
 
     def masked(self, layer: UnbiasedBatchNormalization, inputs: Tensor, training: bool | None) -> Tensor:
@@ -78,10 +84,10 @@ class ModelMasking:
         outputs = layer.normalized(inputs, training)
         for variable, value in zip(statistics, before, strict=True):
             variable.assign(tf.where(self._is_full, variable, value))
-        if layer.name not in self._slices:
+        if layer.name not in self.slices:
             return outputs
-        part = self._slices[layer.name]
-        return outputs * ops.cast(self._factors[part.start : part.stop], outputs.dtype)
+        part = self.slices[layer.name]
+        return outputs * ops.cast(self.factors[part.start : part.stop], outputs.dtype)
 
 
 def _last_norms(names: Sequence[str]) -> dict[str, str]:
