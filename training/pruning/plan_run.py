@@ -164,7 +164,6 @@ def plan_run(
     options: PruneOptions,
     train: TaskDataset,
     val: TaskDataset | None,
-    costs: Costs | None = None,
     memory_budget: int = MEMORY_BUDGET,
 ) -> Plan:
     """Plan the pruning of a run, without trials (see `plans_of_run`).
@@ -174,7 +173,7 @@ def plan_run(
     """
     if options.trials > 1:
         raise HRNetError("`trials` decide by training, which a plan does without: leave it out, or prune")
-    return next(plans_of_run(run, options, train, val, costs, memory_budget))
+    return next(plans_of_run(run, options, train, val, memory_budget=memory_budget))
 
 
 def plans_of_run(

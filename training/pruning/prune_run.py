@@ -11,6 +11,7 @@ import functools
 import itertools
 import logging
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ from training.engine.starting import ROUNDS, TRIALS, check_same, check_settings,
 from training.execution import Execution, check_devices
 from training.optim.sparsity import SPARSITY
 from training.pruning.costs import Costs
-from training.pruning.plan_run import PruneOptions, check_prunable, costs_of, plan_run, plans_of_run
+from training.pruning.plan_run import PruneOptions, check_prunable, costs_of, plans_of_run
 from training.pruning.prune import LARGEST_BATCH, prune
 from training.pruning.trials import different_plans, early_shares
 from training.ranking.rank import rank_run
@@ -152,15 +153,19 @@ class _Rounds:
         elif options.trials > 1:
             plan = self._best_trial(run, options, config.replace(epochs=options.trial_epochs), output / TRIALS)
         else:
-            plan = plan_run(run, options, self.train, self.val, self.costs, self.execution.memory_budget)
+            plan = next(self._plans(run, options))
         return self._train(run, plan, options, config, output, is_new=stored is None)
+
+    def _plans(self, run: Run, options: PruneOptions) -> Iterator[Plan]:
+        """The plans of all trials, one after another."""
+        shares, memory_budget = early_shares(options.trials), self.execution.memory_budget
+        return plans_of_run(run, options, self.train, self.val, self.costs, memory_budget, shares)
 
     def _best_trial(self, run: Run, options: PruneOptions, config: TrainingConfig, folder: Path) -> Plan:
         """The plan of the trial with the lowest loss in training, after its last epoch. Trials that were begun are resumed."""
         numbers = itertools.takewhile(lambda number: (folder / str(number) / RUN_FILE).is_file(), itertools.count(1))
         begun = [_interrupted_plan(folder / str(number), options) for number in numbers]
-        shares, memory_budget = early_shares(options.trials), self.execution.memory_budget
-        plans = functools.partial(plans_of_run, run, options, self.train, self.val, self.costs, memory_budget, shares)
+        plans = functools.partial(self._plans, run, options)
         losses: list[tuple[float, Plan]] = []
         for number, plan in enumerate(different_plans(begun, plans, options.trials), 1):
             trial = self._train(run, plan, options, config, folder / str(number), is_new=number > len(begun))

@@ -113,7 +113,7 @@ def test_interrupted_pruning_keeps_its_choice(few_links: Run, config: TrainingCo
     with pytest.raises(HRNetError, match=r"keep_links': 0\.5.*, is now .*keep_links': 0\.9"):
         prune_run(few_links, PruneOptions(Budget(keep_links=0.9)), short, tmp_path / "pruned", resume=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.pruning.prune_run, "plan_run", _stop)
+        patch.setattr(training.pruning.prune_run, "plans_of_run", _stop)
         pruned = prune_run(few_links, options, short, tmp_path / "pruned", resume=True)
     assert pruned.hrnet_spec == chosen
     assert set(load_weights(pruned.weights_path)) == set(model_weights(build_model(chosen)))
