@@ -2,7 +2,7 @@
 
     python benchmarks/joint_gates.py RUN --keep-latency X [--epochs N] [--gate-rate X] [--seed N] [--limit N] --output RUN
 
-A control for the selections of `hrnet prune`, and not a part of it, since it finds worse networks (docs/results/study.md). From
+A control for the selections of `hrnet prune`, and not a part of it, since it finds worse networks (docs/results/study/tried.md). From
 the weights of a trained run, with that as teacher, all weights are trained on, and each link, each block and each 8 channels of a
 width group get a gate: a probability of being there. Each batch draws a network, in which the rest is masked and BatchNorm takes
 the statistics of the batch; gates get gradients as if they were the relaxed draws (straight-through, Jang et al., Categorical

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Compare ways to make a small pose network faster under equal training, as in docs/results/study.md.
+# Compare ways to make a small pose network faster under equal training, as in docs/results/study/index.md.
 #
 #   benchmarks/lspet_study.sh DATA OUTPUT
 #

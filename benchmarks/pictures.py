@@ -17,6 +17,8 @@ from mobile_eval.model.archive import read_description
 from mobile_eval.report.input_sizes import SizeLine, SizePoint, accuracy_by_size_svg, cost_by_size_svg
 from mobile_eval.viz.charts import importance_by_kind_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg, link_diagrams_svg
+from mobile_eval.viz.scatter import Point, scatter_svg
+from mobile_eval.viz.svg import BLUE, ORANGE
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "lspet"
@@ -33,6 +35,8 @@ def main() -> None:
     networks = {task: read_description(RESULTS.parent / name / "full-int8.tflite") for task, name in FOLDERS.items()}
     diagrams = link_diagrams_svg({task: (network.network, network.importance) for task, network in networks.items()})
     write_text(folder / "links-of-tasks.svg", diagrams)
+    study = stored("lspet/equal/xeon-vnni-val-results.json")
+    write_text(folder / "study.svg", scatter_svg(study_points(study["models"]), f"{study['metric']['name']}, int8", front=True))
     sizes = stored("sizes/results.json")
     write_text(folder / "pck-by-input-size.svg", accuracy_by_size_svg(size_lines(sizes["models"]), sizes["metric"]["name"]))
     write_text(folder / "cost-by-input-size.svg", cost_by_size_svg(size_lines(sizes["models"])))
@@ -49,6 +53,17 @@ def stored(name: str) -> dict[str, Any]:
     """The stored results of that name."""
     results: dict[str, Any] = json.loads((RESULTS.parent / name).read_text(encoding="utf-8"))
     return results
+
+
+def study_points(models: list[dict[str, Any]]) -> list[Point]:
+    """The models of a study's `results.json`: pruned ones as circles, full and narrower ones as squares."""
+    points = []
+    for model in models:
+        name, latency_ms = model["label"].removesuffix("-seed0-int8"), model["latency"]["p50_ms"]
+        is_pruned = not name.startswith(("full", "narrow"))
+        color = BLUE if is_pruned else ORANGE
+        points.append(Point(name, latency_ms, latency_ms, model["score"], color, square=not is_pruned))
+    return points
 
 
 def size_lines(models: list[dict[str, Any]]) -> list[SizeLine]:
