@@ -34,6 +34,7 @@ SHELL_SCRIPTS = [
     ("lspet_study.sh", ["data", "output"]),
     ("pipeline.sh", ["output"]),
     *(("systems_trained.sh", [task, "data", "output"]) for task in ("classification", "pose", "segmentation")),
+    ("w32.sh", ["data", "output"]),
     *(("tasks.sh", [task, "data", "output"]) for task in ("segmentation", "landmarks", "classification", "detection")),
 ]
 TOOLS = [*sorted((ROOT / "tools").glob("*.sh")), BENCHMARKS / "peers" / "run.sh"]
