@@ -2,16 +2,16 @@
 
     python benchmarks/joint_gates.py RUN --keep-latency X [--epochs N] [--gate-rate X] [--seed N] [--limit N] --output RUN
 
-A control for the selections of `hrnet prune`, and not a part of it, since it finds worse networks (docs/results/study/tried.md). From
-the weights of a trained run, with that as teacher, all weights are trained on, and each link, each block and each 8 channels of a
-width group get a gate: a probability of being there. Each batch draws a network, in which the rest is masked and BatchNorm takes
-the statistics of the batch; gates get gradients as if they were the relaxed draws (straight-through, Jang et al., Categorical
-reparameterization with Gumbel-Softmax, arXiv 1611.01144).
+A control for the selections of `hrnet prune`, and not a part of it, since it finds worse networks (docs/results/study/tried.md).
+From the weights of a trained run, with that as teacher, all weights are trained on, and each link, each block and each 8 channels
+of a width group get a gate: a probability of being there. Each batch draws a network, in which the rest is masked and BatchNorm
+takes the statistics of the batch; gates get gradients as if they were the relaxed draws (straight-through, Jang et al.,
+Categorical reparameterization with Gumbel-Softmax, arXiv 1611.01144).
 
 The penalty is the loss times the expected latency. How expected latency changes with a probability is the mean, over drawn
 networks, of what the gate's part costs in them by the cost model of this machine. The factor of the penalty is ten times what the
-drawn networks exceed the latency that is allowed so far, which falls from that of the full network to the budget in the first
-60 % of the steps. OUTPUT is an untrained run of the most probable network within the budget, for `hrnet train --links-from`.
+drawn networks exceed the latency that is allowed so far, which falls from that of the full network to the budget in the first 60
+% of the steps. OUTPUT is an untrained run of the most probable network within the budget, for `hrnet train --links-from`.
 """
 
 from __future__ import annotations

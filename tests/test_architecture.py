@@ -22,6 +22,7 @@ LENT = {
     "mobile_eval.errors",
     "mobile_eval.files",
     "mobile_eval.options",
+    "mobile_eval.report.arms",
     "mobile_eval.tables",
     "mobile_eval.tasks.detection.constants",
     "mobile_eval.typed",

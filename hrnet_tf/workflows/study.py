@@ -29,17 +29,17 @@ from hrnet_tf.workflows.study_data import StudyData
 from hrnet_tf.workflows.study_options import MANIFEST, StudyOptions
 from hrnet_tf.workflows.study_presets import StudyPreset
 from mobile_eval.errors import HRNetError
+from mobile_eval.report.arms import FULL, FULL_SCRATCH, GREEDY, LINKS, NARROW, RANDOM, SCRATCH, UNITS
 
 PRECISIONS = ("float32", "int8")
-SCRATCH, FULL_SCRATCH = "scratch", "full-scratch"  # kinds of arms: a pruned network with new weights, and the full one
 DATA, BASE, REPORT = "data", "base", "report"  # jobs beside the arms
 METHODS = ("leave-one-out", "taylor", "random")  # of importance, in the base network
 EXACT, ALL_UNITS = "--selection exact", "--blocks --widths"
 SELECTIONS = {  # options of `hrnet prune` by kind of arm
-    "units": f"{EXACT} {ALL_UNITS} --method taylor --rerank",
-    "random": f"{EXACT} {ALL_UNITS} --method random",
-    "links": f"{EXACT} --no-blocks --no-widths --method taylor --rerank --accept-closest",
-    "greedy": "--selection greedy --blocks --method leave-one-out --accept-closest",
+    UNITS: f"{EXACT} {ALL_UNITS} --method taylor --rerank",
+    RANDOM: f"{EXACT} {ALL_UNITS} --method random",
+    LINKS: f"{EXACT} --no-blocks --no-widths --method taylor --rerank --accept-closest",
+    GREEDY: "--selection greedy --blocks --method leave-one-out --accept-closest",
 }
 
 
@@ -74,12 +74,12 @@ class Arm:
 
 def arms(size: StudyPreset) -> list[Arm]:
     """Return the trainings to compare: the full network first, all arms with seed 0, then the deciding ones with the others."""
-    by_budget = [("units", budget) for budget in size.budgets] + [("links", budget) for budget in size.link_budgets]
-    controls = [(kind, budget) for kind in size.pruned_kinds if kind != "units" for budget in size.budgets]
-    first = [Arm("full", "full"), *_pruned(by_budget)]
+    by_budget = [(UNITS, budget) for budget in size.budgets] + [(LINKS, budget) for budget in size.link_budgets]
+    controls = [(kind, budget) for kind in size.pruned_kinds if kind != UNITS for budget in size.budgets]
+    first = [Arm(FULL, FULL), *_pruned(by_budget)]
     if SCRATCH in size.pruned_kinds:
         first.append(Arm(FULL_SCRATCH, FULL_SCRATCH))
-    first += [Arm(f"narrow-{width}", "narrow", width=width) for width in size.narrow_widths]
+    first += [Arm(f"narrow-{width}", NARROW, width=width) for width in size.narrow_widths]
     first += _pruned(controls)
     deciding = [arm for arm in first if arm.name in size.deciding]
     return first + [replace(arm, seed=seed) for seed in range(1, size.seeds) for arm in deciding]
@@ -192,7 +192,7 @@ class Study:
         teacher: tuple[Part, ...] = (self.size.recipe, "--teacher", base)
         rate, tuning_rate = (f"--learning-rate {rate} {seed}" for rate in (self.size.learning_rate, self.size.fine_tuning_rate))
         run, tuning, total = self._run(arm.job), self.size.fine_tuning_epochs, self.size.total_epochs
-        if arm.kind == "full":
+        if arm.kind == FULL:
             return self._training((self._network(),), tuning, run, ("--init", base, *teacher, tuning_rate, self._precision()))
         if arm.width is not None:  # in float32: odd widths are slower in bfloat16
             return self._training((self._network(arm.width),), total, run, (*teacher, rate))
@@ -215,7 +215,7 @@ class Study:
 
     def _pattern(self, arm: Arm) -> str:
         """Return the run whose network a scratch arm trains anew."""
-        return dataclasses.replace(arm, name=arm.name.replace(SCRATCH, "units"), seed=0).job
+        return dataclasses.replace(arm, name=arm.name.replace(SCRATCH, UNITS), seed=0).job
 
     def _run(self, name: str) -> Path:
         return self.output / "runs" / name

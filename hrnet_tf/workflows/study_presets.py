@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-PRUNED_KINDS = ("units", "random", "greedy", "scratch")  # kinds of arms that are made for each budget
+from mobile_eval.report.arms import GREEDY, RANDOM, SCRATCH, UNITS
+
+PRUNED_KINDS = (UNITS, RANDOM, GREEDY, SCRATCH)  # kinds of arms that are made for each budget
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ FULL_DEPTH = replace(
     budgets=(0.7, 0.5),
     link_budgets=(0.8, 0.7),
     narrow_widths=(12, 8),
-    pruned_kinds=("units", "scratch"),
+    pruned_kinds=(UNITS, SCRATCH),
     seeds=1,
     deciding=("full", "units-70", "units-50", "narrow-12", "narrow-8"),
 )

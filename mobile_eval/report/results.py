@@ -13,32 +13,13 @@ from mobile_eval.benchmark.latency import LatencyResult
 from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.metrics.metric import format_score, none_if_nan
 from mobile_eval.model.description import ModelDescription
+from mobile_eval.report.arms import UNITS, StudyArm
 from mobile_eval.report.chains import ChainsTable, chains_table
 from mobile_eval.tables import DataFrame, data_frame
 from mobile_eval.tasks.base import AnyTask, TaskResult
 from mobile_eval.tasks.report import ModelMeasurement
 
 FORMAT_VERSION = 1
-FULL, PRUNED = "full", "units"  # kinds of arms of a study: the full network, and all units pruned by importance
-
-
-@dataclass(frozen=True)
-class StudyArm:
-    """An arm of a study: one training of a network, in all precisions.
-
-    Attributes:
-        name: Name of the network, which its trainings with other seeds share.
-        kind: How the network was made, such as "units"; "full" for the full network.
-        budget: Its share of the full network's latency; None for a network that was not made for one.
-        seed: Seed of the training.
-        labels: Labels of its models.
-    """
-
-    name: str
-    kind: str
-    budget: float | None
-    seed: int
-    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -180,7 +161,7 @@ class ComparisonResult:
         They are of the first precision that several models have, int8 before others: the reference and the model with the fewest
         links, or the next model if none has links. Of a study, pruned models come before others.
         """
-        pruned = {label for arm in self.arms if arm.kind == PRUNED for label in arm.labels}
+        pruned = {label for arm in self.arms if arm.kind == UNITS for label in arm.labels}
         precisions = sorted({model.description.precision for model in self.models}, key=lambda name: name != "int8")
         for precision in precisions:
             first, *others = [i for i, model in enumerate(self.models) if model.description.precision == precision]

@@ -12,31 +12,31 @@ from mobile_eval.benchmark.bootstrap import Array, Interval, difference_of_mean_
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 from mobile_eval.metrics.metric import Metric
+from mobile_eval.report.arms import FULL, FULL_SCRATCH, GREEDY, LINKS, NARROW, RANDOM, SCRATCH, UNITS, StudyArm
 from mobile_eval.report.figures import Figure, scatter_figure
-from mobile_eval.report.results import FULL, PRUNED, ComparedModel, StudyArm
+from mobile_eval.report.results import ComparedModel
 from mobile_eval.typed import checked
 from mobile_eval.viz.scatter import Point
 from mobile_eval.viz.svg import BLUE, GOLD, GRAY, GREEN, INK, ORANGE, PURPLE, RED
 
-NARROW, SCRATCH, FULL_SCRATCH = "narrow", "scratch", "full-scratch"  # further kinds of arms
-SAME_BUDGET = ("links", "greedy", "random", SCRATCH)  # kinds that pruned networks are compared with at the same budget
+SAME_BUDGET = (LINKS, GREEDY, RANDOM, SCRATCH)  # kinds that pruned networks are compared with at the same budget
 COLORS = {
     FULL: INK,
-    PRUNED: BLUE,
-    "links": GREEN,
+    UNITS: BLUE,
+    LINKS: GREEN,
     NARROW: ORANGE,
-    "greedy": PURPLE,
-    "random": RED,
+    GREEDY: PURPLE,
+    RANDOM: RED,
     SCRATCH: GOLD,
     FULL_SCRATCH: GRAY,
 }
 MEANING = {
     FULL: "all units, trained on for as long as the pruned networks",
-    PRUNED: "links, blocks and widths pruned by importance, exact selection",
-    "links": "links only, exact selection",
+    UNITS: "links, blocks and widths pruned by importance, exact selection",
+    LINKS: "links only, exact selection",
     NARROW: "a narrower network, trained from scratch with the teacher",
-    "greedy": "links and blocks pruned step by step",
-    "random": "links, blocks and widths by random importance, exact selection",
+    GREEDY: "links and blocks pruned step by step",
+    RANDOM: "links, blocks and widths by random importance, exact selection",
     SCRATCH: "the network of units, trained from scratch with the teacher",
     FULL_SCRATCH: "the full network, trained from scratch with the teacher",
 }
@@ -214,7 +214,7 @@ def study_comparisons(
     These are the full network, the fastest narrower network that is at least as slow, and the other kinds at the same budget.
     """
     comparisons = []
-    for pruned in (network for network in networks if network.kind in (PRUNED, SCRATCH)):
+    for pruned in (network for network in networks if network.kind in (UNITS, SCRATCH)):
         same = [other for other in networks if other.precision == pruned.precision]
         narrow = [other for other in same if other.kind == NARROW and other.latency_ms >= pruned.latency_ms]
         others = [other for other in same if other.kind in (FULL, FULL_SCRATCH)]

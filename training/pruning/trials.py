@@ -1,7 +1,7 @@
 """Trials: networks within the budget that are trained for a few epochs, of which the best is kept.
 
 Importance comes from a trained network. It cannot tell how well a network with a narrower stem does once that is trained: nothing
-measured without training finds one, though small networks are better off with it (docs/results/study/index.md). A few epochs do tell:
+measured without training finds one, though small networks are better off with it (docs/results/study). A few epochs do tell:
 which of several networks is better shows early. So the selection is repeated with ever fewer channels in stem and stage 1, which
 leaves more links and blocks within the budget, and each network is trained briefly, in the same way as the final one.
 """

@@ -13,8 +13,8 @@ import pytest
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.metric import Metric
+from mobile_eval.report.arms import StudyArm
 from mobile_eval.report.comparison import compare
-from mobile_eval.report.results import StudyArm
 from mobile_eval.report.study import StudyNetwork, load_arms, study_comparisons, study_figures, study_networks
 from mobile_eval.tasks.report import ratio
 
