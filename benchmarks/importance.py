@@ -2,10 +2,10 @@
 
     python benchmarks/importance.py RUN --annotations train.json --images images [--limit 96] [--masks 200]
 
-RUN is a trained pose run, such as `hrnet restore benchmarks/results/lspet/full-float32.tflite ...` makes. The lost importance of
-a mask is the sum of the scores of what it removes. For each method, the table has R2 of its prediction of the increase of the
-loss (times the one factor that fits best), and Spearman's rank correlation, over masks that no method has seen. "count" gives
-all units and all groups the same importance.
+RUN is a trained pose run, such as `hrnet restore full-float32.tflite ...` makes. The lost importance of a mask is the sum of the
+scores of what it removes. For each method, the table has R2 of its prediction of the increase of the loss (times the one factor
+that fits best), and Spearman's rank correlation, over masks that no method has seen. "count" gives all units and all groups the
+same importance.
 """
 
 from __future__ import annotations

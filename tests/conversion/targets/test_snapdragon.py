@@ -31,7 +31,7 @@ def qairt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.external
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["links-int8", "full-float32"])
+@pytest.mark.parametrize("name", ["links-int8", "pruned-float32"])
 def test_all_operators_are_on_the_npu(qairt: Path, tmp_path: Path, name: str) -> None:
     result = compile_for_snapdragon(FILES / f"{name}.tflite", tmp_path, "SM8650", qairt)
     assert result.path == tmp_path / f"{name}_SM8650.tflite"

@@ -118,11 +118,11 @@ def requested_hosts(driver: Driver) -> set[str]:
 def test_ten_people(driver: Driver, open_page: Callable[..., dict[str, Any]], lspet: Path, tmp_path: Path) -> None:
     """Keypoints, accuracy and latency of two networks, and the results beside another device's."""
     dataset = load_keypoint_dataset(lspet / "person_keypoints_val.json", lspet / "images").head(PEOPLE)
-    site = open_page([FILES / "full-float32.tflite", FILES / "links-float32.tflite"], dataset)
+    site = open_page([FILES / "pruned-float32.tflite", FILES / "links-float32.tflite"], dataset)
     wait_for(driver, "return document.querySelector('figcaption span').textContent")
     click(driver, "evaluate")
     rows = table(driver, "accuracy")
-    assert [row[0] for row in rows] == ["full-float32", "links-float32"]
+    assert [row[0] for row in rows] == ["pruned-float32", "links-float32"]
     for row, entry in zip(rows, site["models"], strict=True):
         assert float(row[1]) == pytest.approx(entry["score"], abs=1e-4)
         distance, remark = row[3].split("\n")
