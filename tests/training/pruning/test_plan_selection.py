@@ -15,7 +15,7 @@ from hrnet_tf.models.trunk import hrnet_spec_of
 from hrnet_tf.networks import HRNet
 from hrnet_tf.runs.pruning import Plan, units_kept
 from hrnet_tf.runs.ranking import Ranking
-from hrnet_tf.spec.units import Unit
+from hrnet_tf.spec.units import FusionLink, Unit
 from mobile_eval.errors import HRNetError
 from training.pruning.budget import Budget
 from training.pruning.candidate_latency import candidates_of
@@ -82,6 +82,16 @@ def test_share_of_the_multiply_adds(model: KerasModel, ranking: Ranking, exact: 
     greedy = plan(model, ranking, keep_macs=0.8)
     assert plan(model, ranking, keep_macs=0.8, **EXACT).steps[0].importance <= sum(step.importance for step in greedy.steps)
     assert (greedy.channels, greedy.bound) == ({}, None)
+
+
+def test_links_alone(model: KerasModel, ranking: Ranking) -> None:
+    spec = hrnet_spec_of(model)
+    scores = {unit: value for unit, value in ranking.importance("taylor").items() if isinstance(unit, FusionLink)}
+    smaller = plan(model, Ranking(spec, 6, 0, {"taylor": scores}, {"taylor": None}, {}), keep_macs=0.75, selection="exact")
+    assert (smaller.spec.removed_blocks, smaller.channels) == (frozenset(), {})
+    [step] = smaller.steps
+    assert {*step.units} <= spec.links
+    assert any(place.startswith("stage3_module0_branch") for place in step.unreachable)
 
 
 def test_the_weights_of_the_kept_channels_are_taken_over(model: KerasModel, exact: Plan) -> None:

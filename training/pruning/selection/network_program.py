@@ -63,7 +63,7 @@ class NetworkProgram:
         """Return the network of a solution, and the kept channels of each group that it narrows."""
         chosen = solution.values > 0.5
         removed: list[Unit] = [link for link, variable in self.links.items() if not chosen[variable]]
-        removed += [block for block, variable in self.blocks.items() if not chosen[variable]]
+        removed += [block for block, variable in self.blocks.items() if chosen[self._place(block)] and not chosen[variable]]
         spec = self.spec.without(removed)
         built = {group for convolution in convolutions(spec) for group in groups_of(convolution)}
         kept = {
@@ -117,13 +117,17 @@ class NetworkProgram:
     def _add_blocks(self) -> None:
         """A block of a branch that is alive is built, or its importance is lost."""
         for block in sorted(self.spec.live_blocks):
-            place = self.alive.get(block.place, ONE)  # ONE in stage 1
+            place = self._place(block)
             self.blocks[block] = place
             if block in self.importance.units:
                 self.blocks[block] = self.program.variable(integer=True)
                 self.program.at_most(self.blocks[block], [place])
                 self.program.minimize(place, self.importance.units[block])
                 self.program.minimize(self.blocks[block], -self.importance.units[block])
+
+    def _place(self, block: ResidualBlock) -> int:
+        """The variable that is 1 if the branch of a block is alive, which stage 1 always is."""
+        return self.alive.get(block.place, ONE)
 
     def _add_levels(self, group: str, widths: Sequence[int]) -> dict[int, int]:
         """A variable for each width of a group, one of which is 1 if the group is built."""

@@ -115,6 +115,7 @@ def test_selection_is_that_of_an_exhaustive_search(case: str) -> None:
         assert selection.lost == pytest.approx(best, rel=1e-6, abs=1e-9)
         assert selection.bound == pytest.approx(best, rel=1e-6, abs=1e-9)
         assert {group: len(kept) for group, kept in selection.channels.items()} == dict(selection.spec.widths)
+        assert selection.spec.removed_blocks <= {*units}
     for links in sorted({count for _, _, count in networks}):
         best = min(lost for _, lost, count in networks if count <= links)
         assert selector.select(Limit(links=links)).lost == pytest.approx(best, rel=1e-6)
@@ -130,6 +131,13 @@ def test_the_most_important_channels_are_kept() -> None:
     assert selection.channels == {"branch1": (0, 2, 4, 6)}
     assert selection.spec.width_of("branch1") == 4
     assert selection.lost == pytest.approx(1.0)
+
+
+def test_blocks_of_unreachable_branches_are_not_removed() -> None:
+    selector = Selector(DEEP, scores_of(DEEP, links_and(DEEP), ()), multiply_adds_cost_model(DEEP), MULTIPLE)
+    selection = selector.select(Limit(cost=selector.smallest.cost))
+    assert selection.spec.liveness().branches < DEEP.liveness().branches
+    assert selection.spec.removed_blocks == frozenset()
 
 
 def test_pareto_front() -> None:
