@@ -22,6 +22,7 @@ from mobile_eval.viz.svg import BLUE, ORANGE
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "lspet"
+W32 = {"links only, 0.65 of the latency": "links-65", "links, blocks and channels, 0.5": "units-50"}
 FOLDERS = {"classification": "cells", "detection": "bccd", "landmarks": "faces", "pose": "lspet", "segmentation": "camvid"}
 
 
@@ -35,6 +36,9 @@ def main() -> None:
     networks = {task: read_description(RESULTS.parent / name / "full-int8.tflite") for task, name in FOLDERS.items()}
     diagrams = link_diagrams_svg({task: (network.network, network.importance) for task, network in networks.items()})
     write_text(folder / "links-of-tasks.svg", diagrams)
+    pruned = {heading: stored(f"lspet/w32/w32-{name}-int8.json") for heading, name in W32.items()}
+    diagrams = link_diagrams_svg({heading: (model["network"], model["importance"]) for heading, model in pruned.items()})
+    write_text(folder / "links-w32.svg", diagrams)
     study = stored("lspet/equal/xeon-vnni-val-results.json")
     write_text(folder / "study.svg", scatter_svg(study_points(study["models"]), f"{study['metric']['name']}, int8", front=True))
     sizes = stored("sizes/results.json")
