@@ -114,7 +114,7 @@ def test_description_round_trip(task: str, task_model: MakeModel) -> None:
 
 def test_stored_pose_models_are_described() -> None:
     files = sorted(LSPET.glob("*.tflite"))
-    assert len(files) == 8
+    assert len(files) == 7
     for path in files:
         description = read_description(path)
         assert (description.task, description.classes, description.output.offset) == ("pose", (), 0)
