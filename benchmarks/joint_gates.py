@@ -10,8 +10,8 @@ Categorical reparameterization with Gumbel-Softmax, arXiv 1611.01144).
 
 The penalty is the loss times the expected latency. How expected latency changes with a probability is the mean, over drawn
 networks, of what the gate's part costs in them by the cost model of this machine. The factor of the penalty is ten times what the
-drawn networks exceed the latency that is allowed so far, which falls from that of the full network to the budget in the first 60
-% of the steps. OUTPUT is an untrained run of the most probable network within the budget, for `hrnet train --links-from`.
+drawn networks exceed the latency that is allowed so far, which falls from that of the full network to the budget in the first
+60 % of the steps. OUTPUT is an untrained run of the most probable network within the budget, for `hrnet train --links-from`.
 """
 
 from __future__ import annotations
