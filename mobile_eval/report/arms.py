@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FULL = "full"  # all units, trained on for as long as the pruned networks
-UNITS = "units"  # links, blocks and widths, by exact selection
-LINKS = "links"  # links only, by exact selection
-GREEDY = "greedy"  # links and blocks, step by step
-RANDOM = "random"  # as units, by random importance
-NARROW = "narrow"  # a narrower network, from scratch
-SCRATCH = "scratch"  # the network of units, from scratch
-FULL_SCRATCH = "full-scratch"  # the full network, from scratch
+FULL, UNITS, LINKS, GREEDY, RANDOM = "full", "units", "links", "greedy", "random"
+NARROW, SCRATCH, FULL_SCRATCH = "narrow", "scratch", "full-scratch"
+MEANING = {
+    FULL: "all units, trained on for as long as the pruned networks",
+    UNITS: "links, blocks and widths pruned by importance, exact selection",
+    LINKS: "links only, exact selection",
+    NARROW: "a narrower network, trained from scratch with the teacher",
+    GREEDY: "links and blocks pruned step by step",
+    RANDOM: "links, blocks and widths by random importance, exact selection",
+    SCRATCH: "the network of units, trained from scratch with the teacher",
+    FULL_SCRATCH: "the full network, trained from scratch with the teacher",
+}
 
 
 @dataclass(frozen=True)

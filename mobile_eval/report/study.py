@@ -12,7 +12,7 @@ from mobile_eval.benchmark.bootstrap import Array, Interval, difference_of_mean_
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 from mobile_eval.metrics.metric import Metric
-from mobile_eval.report.arms import FULL, FULL_SCRATCH, GREEDY, LINKS, NARROW, RANDOM, SCRATCH, UNITS, StudyArm
+from mobile_eval.report.arms import FULL, FULL_SCRATCH, GREEDY, LINKS, MEANING, NARROW, RANDOM, SCRATCH, UNITS, StudyArm
 from mobile_eval.report.figures import Figure, scatter_figure
 from mobile_eval.report.results import ComparedModel
 from mobile_eval.typed import checked
@@ -29,16 +29,6 @@ COLORS = {
     RANDOM: RED,
     SCRATCH: GOLD,
     FULL_SCRATCH: GRAY,
-}
-MEANING = {
-    FULL: "all units, trained on for as long as the pruned networks",
-    UNITS: "links, blocks and widths pruned by importance, exact selection",
-    LINKS: "links only, exact selection",
-    NARROW: "a narrower network, trained from scratch with the teacher",
-    GREEDY: "links and blocks pruned step by step",
-    RANDOM: "links, blocks and widths by random importance, exact selection",
-    SCRATCH: "the network of units, trained from scratch with the teacher",
-    FULL_SCRATCH: "the full network, trained from scratch with the teacher",
 }
 ScoreOfSums = Callable[[Array], Array]
 
