@@ -64,12 +64,12 @@ def selected(costs: Costs, multiple: int, networks: int) -> Iterator[HRNetSpec]:
 
 def predictions(costs: Costs, specs: Iterable[HRNetSpec]) -> list[JsonObject]:
     """Print and return predicted and measured latency of networks over the full network's."""
-    full_cost, measured_ratio = costs.model.cost(costs.spec), costs.latency_ratio
+    cost, measured_ratio = costs.model.cost, costs.latency_ratio
     if measured_ratio is None:
         raise RuntimeError("latency is measured on this machine")
     rows: list[JsonObject] = []
     for spec in specs:
-        kept, predicted, measured = units_kept(spec), costs.model.cost(spec) / full_cost, measured_ratio(spec)
+        kept, predicted, measured = units_kept(spec), cost(spec) / cost(costs.spec), measured_ratio(spec)
         print(f"{kept:<60} {predicted:.3f} predicted {measured:.3f} measured {predicted / measured - 1:+.1%}")
         rows.append({"kept": kept, "predicted": predicted, "measured": measured})
     errors = [abs(row["predicted"] / row["measured"] - 1) for row in rows]

@@ -58,17 +58,39 @@ class Costs:
         self.threads = threads
         self.build = build
         self.head = head
+        self._measured: dict[HRNetSpec, float] = {}
 
-    @functools.cached_property
+    @property
     def model(self) -> CostModel:
         """Cost model in milliseconds for a budget of latency, in multiply-adds for others."""
         if not self.by_latency:
             return multiply_adds_cost_model(self.spec, self.head)
+        return latency_cost_model(self.spec, *self._profiles, ratios={**self._calibrating, **self._measured})
+
+    def calibrate(self, network: HRNetSpec, ratio: float) -> CostModel:
+        """Calibrate the cost model by a measured network too, from now on.
+
+        Args:
+            network: A smaller network.
+            ratio: Its measured latency over that of the full one.
+
+        Returns:
+            The cost model.
+        """
+        self._measured[network] = ratio
+        return self.model
+
+    @functools.cached_property
+    def _profiles(self) -> list[ProfileResult]:
         loaded = [item if isinstance(item, ProfileResult) else load_profile(item) for item in self.profiles]
-        ratios = {}
-        if self.include_widths and self.latency_ratio is not None:
-            ratios = {smaller: self.latency_ratio(smaller) for smaller in calibration_networks(self.spec.full())}
-        return latency_cost_model(self.spec, *(loaded or map(self._profile, self._profiled())), ratios=ratios)
+        return loaded or list(map(self._profile, self._profiled()))
+
+    @functools.cached_property
+    def _calibrating(self) -> dict[HRNetSpec, float]:
+        """The measured latency of some smaller networks over that of the full one."""
+        if not self.include_widths or self.latency_ratio is None:
+            return {}
+        return {smaller: self.latency_ratio(smaller) for smaller in calibration_networks(self.spec.full())}
 
     def _profiled(self) -> list[HRNetSpec]:
         """The networks to profile on this machine."""

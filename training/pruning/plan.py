@@ -160,7 +160,7 @@ def plans_within(
         for share in early_shares:
             widest = early_widths(network.spec, share, width_multiple)
             selector = Selector(network.spec, importance, costs.model, width_multiple, widest=widest)
-            exact = ExactSearch(budget, selector, costs.latency_ratio, accept_closest, candidates)
+            exact = ExactSearch(budget, selector, costs.latency_ratio, accept_closest, candidates, costs.calibrate)
             try:
                 yield plan_selection(network, exact, data)
             except HRNetError:
@@ -287,14 +287,14 @@ def plan_selection(network: GatedNetwork, search: ExactSearch, data: RankingData
         search: The budget, what may be removed, and the costs of candidates.
         data: Examples to measure the loss and the metric on; None to leave them out.
     """
-    spec, selector = network.spec, search.selector
-    cost, units = selector.cost_model.cost, selector.importance.units
-    selection, ratio = search.find()
-    steps = removal_steps([spec, selection.spec], units, cost, selector.full_cost)
+    spec, units = network.spec, search.selector.importance.units
+    selection, ratio, cost_model = search.find()
+    cost, full_cost = cost_model.cost, cost_model.cost(spec.full())
+    steps = removal_steps([spec, selection.spec], units, cost, full_cost)
     steps = [dataclasses.replace(step, importance=selection.lost) for step in steps]
     named = {str(unit): value for unit, value in units.items()}
     plan = Plan(
-        spec, tuple(steps), named, selector.cost_model.unit, cost(spec), selector.full_cost, ratio,
+        spec, tuple(steps), named, cost_model.unit, cost(spec), full_cost, ratio,
         channels=dict(selection.channels), bound=selection.bound,
     )  # fmt: skip
     if data is None:

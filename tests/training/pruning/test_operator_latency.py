@@ -15,6 +15,7 @@ from mobile_eval.benchmark.environment import Environment
 from mobile_eval.benchmark.profile import OperatorTime, ProfileResult, part_of
 from mobile_eval.errors import HRNetError
 from training.pruning.cost_model import latency_cost_model, narrower
+from training.pruning.costs import Costs
 
 ENVIRONMENT = Environment("cpu", "x86_64", 2, "Linux", "3.11", "unavailable", 2400.0, "unavailable", "2026-01-01", (0, 1))
 LOGITS_MS, ADDITION_MS, PADDING_MS = 0.01, 2e-7, 1e-7  # for the head, per value
@@ -136,6 +137,17 @@ def test_measured_networks_calibrate_the_sum(wide: HRNetSpec) -> None:
     assert model.cost(wide) == pytest.approx(slower(wide).measured_ms)
     uncalibrated = latency_cost_model(wide, full)
     assert abs(uncalibrated.cost(other) / uncalibrated.cost(wide) / expected - 1) > 0.03
+
+
+def test_further_networks_calibrate_the_costs_of_a_pruning(wide: HRNetSpec) -> None:
+    costs = Costs(wide, "keep_latency", profile=[profile_of(narrower(wide, share)) for share in (1.0, 0.5)])
+    smaller = wide.without({FusionLink(4, 0, 3, 0), ResidualBlock(2, 0, 0, 0)})
+    predicted = costs.model.cost(smaller) / costs.model.cost(wide)
+    measured = 0.9 * predicted
+    ratios = [model.cost(smaller) / model.cost(wide) for model in (costs.calibrate(smaller, measured), costs.model)]
+    assert ratios[0] == ratios[1]
+    assert abs(ratios[0] - measured) < 0.5 * abs(predicted - measured)
+    assert costs.model.cost(wide) == pytest.approx(expected_ms(wide))
 
 
 def test_bad_profiles(wide: HRNetSpec) -> None:

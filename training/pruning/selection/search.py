@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 from hrnet_tf.runs.pruning import units_kept
+from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.units import FusionLink
 from mobile_eval.errors import HRNetError
 from training.pruning.budget import Budget
 from training.pruning.budget_search import CLOSE_ENOUGH, QUANTITIES, Ratio
+from training.pruning.cost_model import CostModel
 from training.pruning.selection.candidates import Candidates
 from training.pruning.selection.linear_program import InfeasibleError
 from training.pruning.selection.select import Limit, Selection, Selector
@@ -19,6 +24,22 @@ logger = logging.getLogger(__name__)
 
 MEASUREMENTS = 5  # at most
 MARGIN = 0.995  # of a corrected limit, so that noise does not bring the next network above the budget
+
+Calibration: TypeAlias = Callable[[HRNetSpec, float], CostModel]  # (network, measured ratio) -> cost model
+
+
+class SearchResult(NamedTuple):
+    """What a search found.
+
+    Attributes:
+        selection: The network.
+        ratio: Its measured latency over that of the full network; None if it was not measured.
+        cost_model: The cost model that selected it.
+    """
+
+    selection: Selection
+    ratio: float | None
+    cost_model: CostModel
 
 
 @dataclass(frozen=True)
@@ -31,6 +52,7 @@ class ExactSearch:
         latency_ratio: Measures the latency of a network over that of the full one; None to trust the prediction.
         accept_closest: Whether to take the smallest network if none is within the budget, instead of raising HRNetError.
         candidates: Measures the loss of candidates and fits importance to it; None to trust the importance of the selector.
+        calibrate: Calibrates the cost model by a measured network too; None to keep that of the selector.
     """
 
     budget: Budget
@@ -38,9 +60,10 @@ class ExactSearch:
     latency_ratio: Ratio | None
     accept_closest: bool = False
     candidates: Candidates | None = None
+    calibrate: Calibration | None = None
 
-    def find(self) -> tuple[Selection, float | None]:
-        """Return the selection, and its latency ratio if it was measured.
+    def find(self) -> SearchResult:
+        """Return the network within the budget.
 
         Raises:
             HRNetError: The smallest network exceeds the budget, or the budget is one of the metric.
@@ -52,11 +75,12 @@ class ExactSearch:
             links = math.floor(budget.value * len(selector.spec.possible_links))
             if links < 1:
                 raise self._unreachable(1 / len(selector.spec.possible_links))
-            return self._select(Limit(links=links)), None
+            return SearchResult(self._select(selector, Limit(links=links)), None, selector.cost_model)
         try:
             if budget.name == "keep_latency" and self.latency_ratio:
                 return self._measured(self.latency_ratio)
-            return self._select(Limit(cost=budget.value * selector.full_cost)), None
+            limit = Limit(cost=budget.value * selector.full_cost)
+            return SearchResult(self._select(selector, limit), None, selector.cost_model)
         except InfeasibleError:
             closest = selector.smallest
             measured = self.latency_ratio(closest.spec) if self.latency_ratio and budget.name == "keep_latency" else None
@@ -65,27 +89,36 @@ class ExactSearch:
                 if not self.accept_closest:
                     raise self._unreachable(ratio) from None
                 logger.info("%s; the closest network is used", self._unreachable(ratio))
-            return closest, measured
+            return SearchResult(closest, measured, selector.cost_model)
 
-    def _select(self, limit: Limit) -> Selection:
-        return self.selector.select(limit) if self.candidates is None else self.candidates.best(self.selector, limit)
+    def _select(self, selector: Selector, limit: Limit) -> Selection:
+        return selector.select(limit) if self.candidates is None else self.candidates.best(selector, limit)
 
-    def _measured(self, latency_ratio: Ratio) -> tuple[Selection, float]:
-        """The selection of least loss whose measured latency is within the budget, after few measurements."""
-        share, full_cost = self.budget.value, self.selector.full_cost
-        best: tuple[Selection, float] | None = None
-        limit, exceeds = share, math.inf
+    def _measured(self, latency_ratio: Ratio) -> SearchResult:
+        """The selection of least loss whose measured latency is within the budget, after few measurements.
+
+        Each measured network calibrates the cost model: a selection prefers what the model takes for too cheap, so that its
+        errors add up in the selected networks.
+        """
+        share, selector = self.budget.value, self.selector
+        best: SearchResult | None = None
+        too_slow: list[HRNetSpec] = []
+        limit = share
         for _ in range(MEASUREMENTS):
-            selection = self._select(Limit(cost=limit * full_cost))
-            predicted, ratio = selection.cost / full_cost, latency_ratio(selection.spec)
+            selection = self._select(selector, Limit(cost=limit * selector.full_cost))
+            predicted, ratio = selection.cost / selector.full_cost, latency_ratio(selection.spec)
             logger.info("%s: %.3f of the full network's latency (predicted %.3f)", units_kept(selection.spec), ratio, predicted)
             if ratio > share:
-                exceeds = min(exceeds, predicted)
-            elif best is None or selection.lost < best[0].lost:
-                best = selection, ratio
-            if best and best[1] >= share * CLOSE_ENOUGH:
+                too_slow.append(selection.spec)
+            elif best is None or selection.lost < best.selection.lost:
+                best = SearchResult(selection, ratio, selector.cost_model)
+            if best and best.ratio and best.ratio >= share * CLOSE_ENOUGH:
                 break
-            limit = min(predicted * share / ratio, exceeds) * MARGIN
+            if self.calibrate:
+                selector = dataclasses.replace(selector, cost_model=self.calibrate(selection.spec, ratio))
+            corrected = selector.cost_model.cost(selection.spec) / selector.full_cost * share / ratio
+            exceeding = [selector.cost_model.cost(spec) / selector.full_cost for spec in too_slow]
+            limit = min([corrected, *exceeding]) * MARGIN
         if best is None:
             raise InfeasibleError(f"none of {MEASUREMENTS} measured networks is within {share:g}")
         return best

@@ -39,7 +39,7 @@ def test_best_candidate(micro_network: GatedNetwork, micro_data: KerasRankingDat
     importance = Importance(Taylor()(micro_network, micro_data), channel_importance(micro_network, micro_data))
     selector = Selector(spec, importance, multiply_adds_cost_model(spec), width_multiple=2)
     candidates = Candidates(micro_network, micro_data, importance)
-    best, _ = ExactSearch(Budget(keep_macs=0.7), selector, None, candidates=candidates).find()
+    best, *_ = ExactSearch(Budget(keep_macs=0.7), selector, None, candidates=candidates).find()
     assert complexity(best.spec).multiply_adds <= 0.7 * complexity(spec).multiply_adds
     assert best.lost == pytest.approx(measured_growth(best, micro_network, micro_data), abs=1e-3)
     plain = selector.select(Limit(cost=0.7 * selector.full_cost))

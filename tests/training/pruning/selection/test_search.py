@@ -10,7 +10,7 @@ from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.units import Unit
 from mobile_eval.errors import HRNetError
 from training.pruning.budget import Budget
-from training.pruning.cost_model import multiply_adds_cost_model
+from training.pruning.cost_model import MULTIPLY_ADDS, CostModel, multiply_adds_cost_model
 from training.pruning.selection.importance import Importance
 from training.pruning.selection.search import ExactSearch
 from training.pruning.selection.select import Selector
@@ -30,7 +30,7 @@ def selector(spec: HRNetSpec) -> Selector:
 
 
 def test_budget_of_multiply_adds(selector: Selector) -> None:
-    selection, measured = ExactSearch(Budget(keep_macs=0.5), selector, None).find()
+    selection, measured, _ = ExactSearch(Budget(keep_macs=0.5), selector, None).find()
     assert 0.45 < share(selection.spec) <= 0.5
     assert measured is None
     assert selection.bound is not None
@@ -38,7 +38,7 @@ def test_budget_of_multiply_adds(selector: Selector) -> None:
 
 
 def test_budget_of_links(selector: Selector) -> None:
-    selection, _ = ExactSearch(Budget(keep_links=0.5), selector, None).find()
+    selection, *_ = ExactSearch(Budget(keep_links=0.5), selector, None).find()
     assert len(selection.spec.links) <= 0.5 * len(selector.spec.possible_links)
     assert selection.channels == {}
     with pytest.raises(HRNetError, match=r"`keep_links`.* 0\.0\d+ .*not 0\.01"):
@@ -54,10 +54,27 @@ def test_measuring_corrects_predictions(selector: Selector, error: float) -> Non
         measured.append(spec)
         return share(spec) * error
 
-    selection, ratio = ExactSearch(Budget(keep_latency=0.5), selector, measure).find()
+    selection, ratio, _ = ExactSearch(Budget(keep_latency=0.5), selector, measure).find()
     assert ratio == share(selection.spec) * error
     assert 0.5 * 0.98 <= ratio <= 0.5
     assert len(measured) <= 3
+
+
+def test_measured_networks_calibrate_the_cost_model(selector: Selector) -> None:
+    """What no unit changes takes 0.3 of the latency: the second selection knows it."""
+    full_cost = selector.full_cost
+    calibrating: dict[HRNetSpec, float] = {}
+
+    def calibrate(network: HRNetSpec, measured: float) -> CostModel:
+        calibrating[network] = measured
+        price = selector.cost_model.price
+        return CostModel(MULTIPLY_ADDS, 0.3 * full_cost + 0.7 * selector.cost_model.fixed, lambda member: 0.7 * price(member))
+
+    search = ExactSearch(Budget(keep_latency=0.6), selector, lambda spec: 0.3 + 0.7 * share(spec), calibrate=calibrate)
+    selection, ratio, cost_model = search.find()
+    assert len(calibrating) == 1
+    assert ratio == pytest.approx(cost_model.cost(selection.spec) / cost_model.cost(selector.spec.full()))
+    assert 0.6 * 0.98 <= ratio <= 0.6
 
 
 def test_the_smallest_network_exceeds_the_budget(selector: Selector) -> None:
@@ -66,7 +83,7 @@ def test_the_smallest_network_exceeds_the_budget(selector: Selector) -> None:
     with pytest.raises(HRNetError, match=rf"`keep_macs`: pruning can reach {smallest:.3f} ") as raised:
         ExactSearch(budget, selector, None).find()
     assert raised.value.parameters == ("keep_macs",)
-    closest, _ = ExactSearch(budget, selector, None, accept_closest=True).find()
+    closest, *_ = ExactSearch(budget, selector, None, accept_closest=True).find()
     assert closest == selector.smallest
     with pytest.raises(HRNetError, match=rf"`keep_latency`.* {smallest:.3f} "):
         ExactSearch(Budget(keep_latency=0.9 * smallest), selector, share).find()
