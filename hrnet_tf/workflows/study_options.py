@@ -36,7 +36,7 @@ class StudyOptions:
     val_images: Path | None = option(None, "Folder of the validation images (camvid).", panel=STUDY)
     val_masks: Path | None = option(None, "Folder of the validation masks (camvid).", panel=STUDY)
     hold_out: float | None = option(
-        None, "Share of the training images to measure on in the place of the validation set, to choose settings.", panel=STUDY
+        None, "Share of the training images that stand in for the validation set while settings are chosen.", panel=STUDY
     )
     epochs: int | None = option(None, "Number of epochs of the base network.", minimum=1, panel=STUDY)
     fine_tuning_epochs: int | None = option(None, "Number of epochs after those of the base network.", minimum=2, panel=STUDY)
