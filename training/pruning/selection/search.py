@@ -105,7 +105,12 @@ class ExactSearch:
         too_slow: list[HRNetSpec] = []
         limit = share
         for _ in range(MEASUREMENTS):
-            selection = self._select(selector, Limit(cost=limit * selector.full_cost))
+            try:
+                selection = self._select(selector, Limit(cost=limit * selector.full_cost))
+            except InfeasibleError:
+                if best is None:
+                    raise
+                break
             predicted, ratio = selection.cost / selector.full_cost, latency_ratio(selection.spec)
             logger.info("%s: %.3f of the full network's latency (predicted %.3f)", units_kept(selection.spec), ratio, predicted)
             if ratio > share:

@@ -77,6 +77,18 @@ def test_measured_networks_calibrate_the_cost_model(selector: Selector) -> None:
     assert 0.6 * 0.98 <= ratio <= 0.6
 
 
+def test_a_network_within_the_budget_is_kept_when_a_further_selection_fails(selector: Selector) -> None:
+    """After the first measurement, everything seems to take longer than the budget."""
+
+    def calibrate(network: HRNetSpec, measured: float) -> CostModel:
+        return CostModel(MULTIPLY_ADDS, selector.full_cost, selector.cost_model.price)
+
+    search = ExactSearch(Budget(keep_latency=0.5), selector, lambda spec: 0.9 * share(spec), calibrate=calibrate)
+    selection, ratio, cost_model = search.find()
+    assert ratio == 0.9 * share(selection.spec)
+    assert cost_model is selector.cost_model
+
+
 def test_the_smallest_network_exceeds_the_budget(selector: Selector) -> None:
     smallest = share(selector.smallest.spec)
     budget = Budget(keep_macs=0.9 * smallest)
